@@ -1,0 +1,58 @@
+"""One way to log for every process: JSON lines on standard error, readable lines in development.
+
+`configure("api")` once at start; then `structlog.get_logger()` anywhere. Foreign loggers (uvicorn, kopf, alembic)
+come through the same renderer. Ids of requests and runs travel by `structlog.contextvars`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import structlog
+
+_QUIET = {"kopf.objects": logging.WARNING, "httpx": logging.WARNING, "httpcore": logging.WARNING, "urllib3": logging.WARNING}
+
+
+def configure(process: str, *, readable: bool | None = None, level: int | None = None) -> None:
+    """Route all logging of this process to standard error. Readable when DRISHTIKSHA_ENV is development."""
+    if readable is None:
+        readable = os.environ.get("DRISHTIKSHA_ENV", os.environ.get("NODE_ENV", "production")) == "development"
+    if level is None:
+        level = logging.DEBUG if readable else logging.INFO
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.StackInfoRenderer(),
+    ]
+
+    def name_process(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event["process"] = process
+        return event
+
+    final: list[structlog.typing.Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if readable:
+        final.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+    else:
+        final += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[*shared, name_process], processors=final)
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name, quiet in _QUIET.items():
+        logging.getLogger(name).setLevel(quiet)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).handlers[:] = []
+        logging.getLogger(name).propagate = True
+    structlog.configure(
+        processors=[*shared, name_process, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=True,
+    )
