@@ -12,7 +12,12 @@ import sys
 
 import structlog
 
-_QUIET = {"kopf.objects": logging.WARNING, "httpx": logging.WARNING, "httpcore": logging.WARNING, "urllib3": logging.WARNING}
+_QUIET = {
+    "kopf.objects": logging.WARNING,
+    "httpx": logging.WARNING,
+    "httpcore": logging.WARNING,
+    "urllib3": logging.WARNING,
+}
 
 
 def configure(process: str, *, readable: bool | None = None, level: int | None = None) -> None:

@@ -1,0 +1,110 @@
+"""The live channel: Redis, which carries wake-ups and frame ticks and may lose them without harm.
+
+Three channels: `runs` ({runId}: the operator looks again), `users` ({userId, seq}: the relay reads new events from
+Postgres), `ticks` (ephemeral progress). Publishing never raises: a lost message costs latency, nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import redis.asyncio as aioredis
+import structlog
+from redis.exceptions import RedisError
+
+log = structlog.get_logger()
+
+RUNS = "drishtiksha:runs"
+USERS = "drishtiksha:users"
+TICKS = "drishtiksha:ticks"
+
+_SILENCE = 5.0
+"""Seconds that a Redis that failed is left alone, so that no caller waits for it again and again."""
+
+
+class Bus:
+    """One connection pool. Times out within two seconds; forgives everything."""
+
+    def __init__(self, url: str, *, timeout: float = 2.0) -> None:
+        self._redis = aioredis.from_url(
+            url, socket_timeout=timeout, socket_connect_timeout=timeout, health_check_interval=15, decode_responses=True
+        )
+        self._url = url
+        self._timeout = timeout
+        self._mute_until = 0.0
+
+    async def publish(self, channel: str, message: dict[str, Any]) -> bool:
+        """Send one message; False when Redis did not take it."""
+        now = asyncio.get_running_loop().time()
+        if now < self._mute_until:
+            return False
+        try:
+            await self._redis.publish(channel, json.dumps(message, separators=(",", ":")))
+        except (RedisError, OSError, asyncio.TimeoutError) as error:
+            self._mute_until = now + _SILENCE
+            log.warning("redis did not take a message; live push is late", channel=channel, error=str(error))
+            return False
+        return True
+
+    async def wake_run(self, run_id: object) -> None:
+        """Ask the operator to look at a run again."""
+        await self.publish(RUNS, {"runId": str(run_id)})
+
+    async def wake_user(self, user_id: object, seq: int) -> None:
+        """Tell the relays that this user's events go up to `seq` now."""
+        await self.publish(USERS, {"userId": str(user_id), "seq": seq})
+
+    async def listen(self, *channels: str) -> AsyncIterator[tuple[str, dict[str, Any]] | None]:
+        """Messages of these channels for ever; None each time the connection was made (something may have been missed).
+
+        Reconnects with backoff. A message that is no JSON object is dropped.
+        """
+        delay = 0.5
+        while True:
+            try:
+                client = aioredis.from_url(
+                    self._url, socket_connect_timeout=self._timeout, health_check_interval=15, decode_responses=True
+                )
+                async with client, client.pubsub() as pubsub:
+                    await pubsub.subscribe(*channels)
+                    delay = 0.5
+                    yield None
+                    while True:
+                        message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=30.0)
+                        if message is None:
+                            await pubsub.ping()
+                            continue
+                        body = _object(message.get("data"))
+                        if body is not None:
+                            yield str(message["channel"]), body
+            except (RedisError, OSError, asyncio.TimeoutError) as error:
+                log.warning("redis is away; trying again", error=str(error), delay=delay)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 10.0)
+
+    async def ping(self) -> bool:
+        """Whether Redis answers."""
+        try:
+            return bool(await self._redis.ping())
+        except (RedisError, OSError, asyncio.TimeoutError):
+            return False
+
+    @property
+    def redis(self) -> aioredis.Redis:
+        """The client, for caches; callers forgive its errors."""
+        return self._redis
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self._redis.aclose()
+
+
+def _object(data: object) -> dict[str, Any] | None:
+    try:
+        body = json.loads(data) if isinstance(data, str) else None
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
