@@ -1,0 +1,217 @@
+"""Object storage in a folder of this machine, or of a volume that the api and the door share.
+
+A write goes to `.incoming/`, is flushed to the disk, renamed to its key, and its folders are flushed too: after `put`
+returned, a power cut loses nothing, and a reader never sees half an object. The janitor collects what a crash left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from io import FileIO
+from pathlib import Path
+from typing import ParamSpec, Protocol, TypeVar
+
+from drishtiksha.domain.errors import Unavailable
+
+from . import ObjectMissing, ObjectStat, Stored, keys
+
+_BLOCK = 1024 * 1024
+"""Bytes written or read in one step: large enough that threads cost little, small enough that many uploads fit."""
+_INCOMING = ".incoming"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Hash(Protocol):
+    def update(self, data: bytes | bytearray, /) -> None: ...
+
+
+class LocalObjects:
+    """The protocol `Objects` on a file system. File work runs in threads; the event loop never waits for the disk."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def path(self, key: str) -> Path:
+        """Where the object of this key lies."""
+        return self._root / keys.checked(key)
+
+    async def put(self, key: str, chunks: AsyncIterator[bytes]) -> Stored:
+        target = self.path(key)
+        part = self._root / _INCOMING / uuid.uuid4().hex
+        digest, size, buffer = hashlib.sha256(), 0, bytearray()
+        try:
+            file = await _translated(_open_part, part)
+            try:
+                async for chunk in chunks:
+                    buffer += chunk
+                    if len(buffer) >= _BLOCK:
+                        await _translated(_write, file, digest, buffer)
+                        size += len(buffer)
+                        buffer = bytearray()
+                await _translated(_write, file, digest, buffer)
+                size += len(buffer)
+                await _translated(_finish, file, part, target, self._root)
+            finally:
+                file.close()
+        except BaseException:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
+        return Stored(size, digest.hexdigest())
+
+    async def get(self, key: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        file = await _translated(_open_existing, self.path(key))
+        try:
+            await _translated(file.seek, start)
+            left = length
+            while left is None or left > 0:
+                block = await _translated(file.read, _BLOCK if left is None else min(_BLOCK, left))
+                if not block:
+                    return
+                if left is not None:
+                    left -= len(block)
+                yield block
+        finally:
+            file.close()
+
+    async def stat(self, key: str) -> ObjectStat | None:
+        path = self.path(key)
+        try:
+            found = await _translated(os.stat, path)
+        except ObjectMissing:
+            return None
+        return ObjectStat(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+
+    async def delete(self, key: str) -> None:
+        await _translated(_remove, self.path(key), self._root)
+
+    def sign(self, key: str, expires: datetime, filename: str) -> str | None:
+        return None  # a folder has no address of its own: the api serves the bytes
+
+    async def list(self, prefix: str) -> AsyncIterator[ObjectStat]:
+        if not prefix.endswith("/"):
+            raise ValueError("a prefix ends with a slash")
+        folder = self._root / keys.checked(prefix + "x").removesuffix("x")
+        walk = _walk(folder)
+        while page := await _translated(_page, walk):
+            for path, found in page:
+                key = path.relative_to(self._root).as_posix()
+                yield ObjectStat(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+
+    async def check(self) -> None:
+        """Write and remove one small file: raises Unavailable when the folder cannot take an upload."""
+        await _translated(_try_out, self._root / _INCOMING)
+
+    async def sweep_incoming(self, older_than: float) -> int:
+        """Remove unfinished writes that nobody touched for `older_than` seconds; the number removed."""
+        return await _translated(_sweep, self._root / _INCOMING, older_than)
+
+
+async def _translated(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run file work in a thread; its OSError leaves as one of ours."""
+    try:
+        return await asyncio.to_thread(work, *args, **kwargs)
+    except FileNotFoundError as error:
+        raise ObjectMissing("No such object.") from error
+    except OSError as error:
+        raise Unavailable("objects", "The object store does not answer.") from error
+
+
+def _open_part(part: Path) -> FileIO:
+    part.parent.mkdir(parents=True, exist_ok=True)
+    return part.open("xb", buffering=0)
+
+
+def _open_existing(path: Path) -> FileIO:
+    return path.open("rb", buffering=0)
+
+
+def _write(file: FileIO, digest: _Hash, buffer: bytearray) -> None:
+    view = memoryview(buffer)
+    while view:
+        view = view[file.write(view) :]
+    digest.update(buffer)
+
+
+def _finish(file: FileIO, part: Path, target: Path, root: Path) -> None:
+    os.fsync(file.fileno())
+    for _ in range(5):
+        made = _make_folders(target.parent, root)
+        try:
+            part.replace(target)
+            break
+        except FileNotFoundError:  # a delete beside us took the empty folder away
+            continue
+    else:
+        raise OSError("the folder of the object keeps vanishing")
+    for folder in made:
+        _sync_folder(folder)
+
+
+def _make_folders(folder: Path, root: Path) -> list[Path]:
+    """Make the folders; the list of those whose entries changed: the object's own and the parents of new ones."""
+    changed = [folder]
+    while not folder.exists() and folder != root:
+        folder = folder.parent
+        changed.append(folder)
+    changed[0].mkdir(parents=True, exist_ok=True)
+    return changed
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove(path: Path, root: Path) -> None:
+    path.unlink(missing_ok=True)
+    folder = path.parent
+    while folder not in (root, root / "media"):
+        try:
+            folder.rmdir()
+        except OSError:  # not empty, or already gone
+            return
+        folder = folder.parent
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for base, _folders, files in os.walk(folder):
+        for name in files:
+            path = Path(base, name)
+            with suppress(FileNotFoundError):  # deleted while we walk
+                yield path, path.stat()
+
+
+def _page(walk: Iterator[tuple[Path, os.stat_result]]) -> list[tuple[Path, os.stat_result]]:
+    return [found for _, found in zip(range(500), walk, strict=False)]
+
+
+def _try_out(incoming: Path) -> None:
+    probe = incoming / f"check-{uuid.uuid4().hex}"
+    incoming.mkdir(parents=True, exist_ok=True)
+    probe.write_bytes(b"x")
+    probe.unlink()
+
+
+def _sweep(incoming: Path, older_than: float) -> int:
+    removed = 0
+    if not incoming.is_dir():
+        return 0
+    for path in incoming.iterdir():
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > older_than:
+                path.unlink()
+                removed += 1
+    return removed
