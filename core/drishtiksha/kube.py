@@ -231,7 +231,7 @@ class Kube:
                 return await self._once(request)
             except (KubeThrottled, KubeUnavailable) as error:
                 wait = error.retry_after if error.retry_after is not None else 0.2 * 2 ** (attempt - 1)
-                if attempt == self._tries or wait > self._patience:
+                if attempt == self._tries or (error.retry_after or 0.0) > self._patience:
                     raise
                 await asyncio.sleep(wait * random.uniform(1.0, 1.3))
             except KubeForbidden as error:
