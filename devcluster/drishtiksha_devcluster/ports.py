@@ -1,0 +1,21 @@
+"""Ports of one platform: chosen once, kept in the state folder, so that addresses survive a restart.
+
+Every port but the api's is any free one on loopback. The platform's other modules only read the numbers.
+"""
+
+from __future__ import annotations
+
+import socket
+
+
+def free_port(host: str = "127.0.0.1", wish: int = 0) -> int:
+    """A port that nobody listens on now: `wish` if it is free, else the next free one above it; 0: any."""
+    for port in range(wish, min(wish + 200, 65536)) if wish else (0,):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError(f"no free port between {wish} and {wish + 199} on {host}")
