@@ -276,13 +276,7 @@ def _secret_file(folder: Path, text: str, user: str | None) -> Iterator[str]:
 
 
 def _run(command: list[str], user: str | None, cwd: Path, what: str, stdin: str = "") -> None:
-    entry = pwd.getpwnam(user) if user is not None else None
-    identity = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []} if entry else {}
-    environment = {
-        **plain_environment(),
-        "LC_ALL": "C",
-        **({"HOME": entry.pw_dir, "USER": user or ""} if entry else {}),
-    }
+    environment = {**plain_environment(), "LC_ALL": "C", **home_of(user)}
     try:
         done = subprocess.run(
             command,
