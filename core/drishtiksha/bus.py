@@ -43,7 +43,7 @@ class Bus:
             return False
         try:
             await self._redis.publish(channel, json.dumps(message, separators=(",", ":")))
-        except (RedisError, OSError, asyncio.TimeoutError) as error:
+        except (TimeoutError, RedisError, OSError) as error:
             self._mute_until = now + _SILENCE
             log.warning("redis did not take a message; live push is late", channel=channel, error=str(error))
             return False
@@ -80,7 +80,7 @@ class Bus:
                         body = _object(message.get("data"))
                         if body is not None:
                             yield str(message["channel"]), body
-            except (RedisError, OSError, asyncio.TimeoutError) as error:
+            except (TimeoutError, RedisError, OSError) as error:
                 log.warning("redis is away; trying again", error=str(error), delay=delay)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 10.0)
@@ -89,7 +89,7 @@ class Bus:
         """Whether Redis answers."""
         try:
             return bool(await self._redis.ping())
-        except (RedisError, OSError, asyncio.TimeoutError):
+        except (TimeoutError, RedisError, OSError):
             return False
 
     @property
