@@ -1,0 +1,190 @@
+"""The HTTP door of the model service: the ML contract, dialect 3. Routes translate; `service.py` does the work."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from . import intake
+from .intake import Refused, Upload
+from .service import Service
+from .settings import ModelService
+from .stats import SERVICE_VERSION, metrics, stats
+
+NDJSON = "application/x-ndjson"
+
+
+def create(settings: ModelService) -> FastAPI:
+    """The application; its lifespan owns the workers."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with Service(settings) as app.state.service:
+            yield
+
+    app = FastAPI(title="Drishtiksha model service", version=SERVICE_VERSION, lifespan=lifespan, docs_url=None,
+                  redoc_url=None)  # fmt: skip
+    app.add_exception_handler(Refused, _refusal)
+    app.add_api_route("/stats", _stats, methods=["GET"], dependencies=[Depends(_keyed)])
+    app.add_api_route(
+        "/analyze", _analyze, methods=["POST"], dependencies=[Depends(_keyed)], response_model=None, openapi_extra=_FORM
+    )
+    app.add_api_route("/healthz", _healthz, methods=["GET"])
+    app.add_api_route("/readyz", _readyz, methods=["GET"])
+    app.add_api_route("/metrics", _metrics, methods=["GET"], response_class=PlainTextResponse)
+    return app
+
+
+_FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["media", "model"],
+                    "properties": {
+                        "media": {"type": "string", "format": "binary"},
+                        "model": {"type": "string"},
+                        "mediaId": {"type": "string"},
+                        "userId": {"type": "string"},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+async def _keyed(request: Request) -> None:
+    """The key, compared in constant time, before a byte of the body is read."""
+    key = _service(request).settings.api_key
+    if key is None:
+        return
+    given = request.headers.get("x-api-key", "").encode()
+    if not hmac.compare_digest(given, key.get_secret_value().encode()):
+        raise Refused(401, "The X-API-Key header is missing or wrong.")
+
+
+async def _refusal(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, Refused):
+        raise error
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else {}
+    if error.status in (401, 413):
+        headers["Connection"] = "close"  # so that the rest of the body is not read either
+    return JSONResponse({"detail": error.detail}, error.status, headers)
+
+
+async def _stats(request: Request) -> dict[str, Any]:
+    """What is loaded. Waits a moment for the detectors, so that nobody reads an empty list as "no models"."""
+    service = _service(request)
+    if not await service.loaded(8.0):
+        raise Refused(503, "The detectors are still being loaded.", retry_after=5)
+    pool = service.pool
+    return stats(service.settings, pool.models or [], pool.inferences, service.uptime, pool.memory_mb)
+
+
+async def _healthz() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+async def _readyz(request: Request) -> Response:
+    """200 once a worker has tried to load every active detector, also when some could not be."""
+    ready = _service(request).pool.ready.is_set()
+    return JSONResponse({"status": "ready" if ready else "loading the detectors"}, 200 if ready else 503)
+
+
+async def _metrics(request: Request) -> str:
+    service = _service(request)
+    return metrics(service.pool.models or [], service.answers, service.in_flight, service.pool.crashes)
+
+
+async def _analyze(request: Request) -> Response:
+    """Take a place, take the upload, then answer as JSON or, when asked for, line by line."""
+    service, settings = _service(request), _service(request).settings
+    deadline = asyncio.get_running_loop().time() + settings.analysis_deadline
+    headers = request.headers
+    mark = intake.boundary(headers.get("content-type", ""), headers.get("content-length"), settings.max_upload_bytes)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(service.place())
+        upload = await intake.receive(
+            request.stream(), mark, service.folder, settings.max_upload_bytes, settings.body_silence
+        )
+        stack.callback(upload.path.unlink, missing_ok=True)
+        model = upload.fields.get("model", "")
+        await service.known(model)
+        if NDJSON in headers.get("accept", ""):
+            return _Streamed(_lines(service, model, upload, deadline), stack.pop_all())
+        return JSONResponse(await _whole(request, service, model, upload, deadline))
+
+
+async def _whole(request: Request, service: Service, model: str, upload: Upload, deadline: float) -> dict[str, Any]:
+    """The answer in one piece; given up when the client leaves."""
+    work = asyncio.create_task(service.analyze(model, upload, deadline, service.publish(upload)))
+    gone = asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise Refused(499, "The client left before the answer.")
+        return work.result()
+    finally:
+        await _stop(work, gone)
+
+
+async def _lines(service: Service, model: str, upload: Upload, deadline: float) -> AsyncGenerator[bytes, None]:
+    """Progress as it comes, then the result or the error; given up when the client leaves."""
+    news: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+    work = asyncio.create_task(service.analyze(model, upload, deadline, lambda p: news.put_nowait({"progress": p})))
+    work.add_done_callback(lambda _task: news.put_nowait(None))
+    try:
+        while (line := await news.get()) is not None:
+            yield _line(line)
+        try:
+            last: dict[str, Any] = {"result": work.result()}
+        except Refused as error:
+            last = {"error": {"status": error.status, "detail": error.detail}}
+        yield _line(last)
+    finally:
+        await _stop(work)
+
+
+class _Streamed(StreamingResponse):
+    """Lines whose place and file are given back when they end, also when the client leaves before the first."""
+
+    def __init__(self, lines: AsyncGenerator[bytes, None], held: contextlib.AsyncExitStack) -> None:
+        super().__init__(lines, media_type=NDJSON)
+        self._lines = lines
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._held, contextlib.aclosing(self._lines):
+            await super().__call__(scope, receive, send)
+
+
+def _line(message: dict[str, Any]) -> bytes:
+    return json.dumps(message, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+async def _left(request: Request) -> None:
+    """Returns when the client has gone; the body was read before."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _stop(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

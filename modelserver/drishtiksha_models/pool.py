@@ -1,0 +1,210 @@
+"""The workers as the service sees them: started when needed, one analysis each, replaced when they die or are late.
+
+`app.py` asks `examine`; `worker.py` is the other end of the pipe. All of it runs on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from . import frames
+
+log = structlog.get_logger()
+
+GRACE = 3.0
+"""Seconds after the deadline in which a worker may still end by itself before it is killed."""
+START_LIMIT = 120.0
+"""Seconds for a worker to load its detectors."""
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "NODE_ENV",
+              "DRISHTIKSHA_ENV")  # fmt: skip
+
+
+class Failed(Exception):
+    """An analysis that ended without a result. `kind`: BAD_MEDIA, UNSUPPORTED, DEADLINE, INTERNAL or CRASHED."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclass(eq=False)
+class _Worker:
+    process: asyncio.subprocess.Process
+    hello: dict[str, Any]
+
+    async def ask(self, request: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        """Send one request; returns the last message. Raises Failed CRASHED when the process ends instead."""
+        if self.process.stdin is None or self.process.stdout is None:
+            raise RuntimeError("a worker has pipes")
+        with contextlib.suppress(ConnectionError):
+            self.process.stdin.write(frames.pack(request))
+            await self.process.stdin.drain()
+        while (message := await frames.receive(self.process.stdout)) is not None:
+            if "progress" not in message:
+                return message
+            tell(message["progress"])
+        code = await self.process.wait()
+        raise Failed("CRASHED", f"The detector's process ended while it examined this file ({_ending(code)}).")
+
+
+class Pool:
+    """At most `size` workers. `models` is None until the first of them has loaded its detectors."""
+
+    def __init__(self, size: int, active: list[str], trust_anchors: Path | None = None) -> None:
+        self._size = size
+        self._active = active
+        self._environment = {k: v for k, v in os.environ.items() if k in _PASSED_ON}
+        self._environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        if trust_anchors is not None:
+            self._environment["TRUST_ANCHORS"] = str(trust_anchors.resolve())
+        self._crashed: list[str] = []
+        self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
+        self._alive: set[_Worker | asyncio.subprocess.Process] = set()
+        self._count = 0
+        self._starting: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self.models: list[dict[str, Any]] | None = None
+        self.memory_mb = 0.0
+        self.ready = asyncio.Event()
+        self.inferences: dict[str, int] = {}
+        self.crashes = 0
+
+    def start(self) -> None:
+        """Start the first worker in the background; `ready` is set when it has loaded."""
+        self._grow()
+
+    async def examine(
+        self, model: str, path: Path, name: str, deadline: float, tell: Callable[[dict[str, Any]], None]
+    ) -> dict[str, Any]:
+        """One analysis; `deadline` on the loop's clock, waiting for a worker included. Raises Failed.
+
+        Cancelling it kills the worker: nobody wants that answer any more.
+        """
+        loop = asyncio.get_running_loop()
+        worker = await self._take(deadline)
+        finished = False
+        try:
+            left = max(0.1, deadline - loop.time())
+            request = {"model": model, "path": str(path), "name": name, "seconds": left}
+            async with asyncio.timeout(left + GRACE):
+                message = await worker.ask(request, tell)
+            finished = True
+        except TimeoutError:
+            raise Failed("DEADLINE", "The time given for this analysis is over.") from None
+        except Failed:
+            self.crashes += 1
+            log.error("a worker died", model=model, pid=worker.process.pid)
+            raise
+        finally:
+            self._idle.put_nowait(worker) if finished and not self._closed else self._discard(worker)
+        if "error" in message:
+            raise Failed(message["error"]["kind"], message["error"]["message"])
+        self.inferences[model] = self.inferences.get(model, 0) + 1
+        result: dict[str, Any] = message["result"]
+        return result
+
+    async def close(self) -> None:
+        """Kill every worker and wait until they are gone."""
+        self._closed = True
+        for task in self._starting:
+            task.cancel()
+        alive = [w.process if isinstance(w, _Worker) else w for w in self._alive]
+        for process in alive:
+            _kill(process)
+        for process in alive:
+            await process.wait()
+
+    async def _take(self, deadline: float) -> _Worker:
+        """An idle worker, or the next that becomes idle; starts another when there is room."""
+        while True:
+            if self._idle.empty() and self._count < self._size:
+                self._grow()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    worker = await self._idle.get()
+            except TimeoutError:
+                raise Failed("DEADLINE", "No worker became free in the time given for this analysis.") from None
+            if worker.process.returncode is None:
+                return worker
+            self._discard(worker)
+
+    def _grow(self) -> None:
+        self._count += 1
+        task = asyncio.create_task(self._begin())
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+
+    def _discard(self, worker: _Worker) -> None:
+        """End a worker; another is started at once so that requests in the queue are served."""
+        _kill(worker.process)
+        self._alive.discard(worker)
+        self._count -= 1
+        if not self._closed:
+            self._grow()
+
+    async def _begin(self) -> None:
+        """Start one worker, again and again with a growing pause, until one has loaded."""
+        pause = 0.5
+        while not self._closed:
+            worker = await self._launch()
+            if worker is not None:
+                self._alive.add(worker)
+                self.models, self.memory_mb = worker.hello["models"], worker.hello["memory_mb"]
+                self.ready.set()
+                self._idle.put_nowait(worker)
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 30.0)
+
+    async def _launch(self) -> _Worker | None:
+        """One start. None when it failed; the detector that killed it is left out the next time."""
+        began = time.monotonic()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "drishtiksha_models.worker",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=self._environment,
+            start_new_session=True, limit=1024 * 1024,
+        )  # fmt: skip
+        self._alive.add(process)
+        loading = None
+        try:
+            if process.stdin is None or process.stdout is None:
+                raise RuntimeError("a worker has pipes")
+            process.stdin.write(frames.pack({"active": self._active, "crashed": self._crashed}))
+            async with asyncio.timeout(START_LIMIT):
+                while (message := await frames.receive(process.stdout)) is not None:
+                    if "hello" in message:
+                        log.info("a worker is ready", pid=process.pid, seconds=round(time.monotonic() - began, 2))
+                        return _Worker(process, message["hello"])
+                    loading = message.get("loading", loading)
+        except TimeoutError:
+            log.error("a worker did not load in time", loading=loading)
+        except asyncio.CancelledError:
+            _kill(process)
+            raise
+        finally:
+            self._alive.discard(process)
+        _kill(process)
+        log.error("a worker did not start", loading=loading, ending=_ending(await process.wait()))
+        if loading is not None and loading not in self._crashed:
+            self._crashed.append(loading)
+        return None
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+
+
+def _ending(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

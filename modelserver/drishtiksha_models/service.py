@@ -1,0 +1,119 @@
+"""One analysis from request to answer, without HTTP words: a place in the queue, a worker, an outcome.
+
+`app.py` is the door above it, `pool.py` the hands below it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from .intake import Refused, Upload
+from .pool import Failed, Pool
+from .progress import Publisher
+from .settings import ModelService
+
+log = structlog.get_logger()
+
+Tell = Callable[[dict[str, Any]], None]
+
+_STATUS = {"BAD_MEDIA": 422, "UNSUPPORTED": 415, "DEADLINE": 504, "CRASHED": 500, "INTERNAL": 500}
+
+
+class Service:
+    """The running service. Use as an async context manager: it owns the workers and a private temporary folder."""
+
+    def __init__(self, settings: ModelService) -> None:
+        self.settings = settings
+        self.pool = Pool(settings.workers, settings.active_models, settings.trust_anchors)
+        self.answers: Counter[tuple[str, str]] = Counter()
+        self.in_flight = 0
+        self._began = time.monotonic()
+        self._publisher: Publisher | None = None
+        self._folder = tempfile.TemporaryDirectory(prefix="drishtiksha-models-", ignore_cleanup_errors=True)
+
+    async def __aenter__(self) -> Service:
+        if self.settings.redis_url is not None:
+            self._publisher = Publisher(self.settings.redis_url.get_secret_value(), self.settings.progress_channel)
+        self.pool.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.pool.close()
+        if self._publisher is not None:
+            await self._publisher.close()
+        self._folder.cleanup()
+
+    @property
+    def folder(self) -> Path:
+        """Where uploads lie while they are examined; private to this process."""
+        return Path(self._folder.name)
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._began
+
+    def publish(self, upload: Upload) -> Tell:
+        """Progress of this upload to Redis, when there is one and the caller named the media."""
+        publisher, media_id = self._publisher, upload.fields.get("mediaId", "")
+        if publisher is None or not media_id:
+            return lambda _progress: None
+        user_id = upload.fields.get("userId", "")
+        return lambda progress: publisher.tell(media_id, user_id, progress)
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """A place among those that run or wait. Raises Refused 503 when all are taken: a full house is no failure."""
+        if self.in_flight >= self.settings.workers + self.settings.waiting:
+            raise Refused(503, "All places are taken; ask again later.", retry_after=5)
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+
+    async def known(self, model: str) -> None:
+        """Wait shortly for the detectors to be loaded; Refused 503 while they load, 404 or 503 when there is no such."""
+        if not await self.loaded(10.0):
+            raise Refused(503, "The detectors are still being loaded.", retry_after=5)
+        entry = next((m for m in self.pool.models or [] if m["name"] == model), None)
+        if entry is None:
+            raise Refused(404, f"There is no model named {model!r}.")
+        if not entry["loaded"]:
+            raise Refused(503, f"{model} is not loaded: {entry['reason']}", retry_after=60)
+
+    async def loaded(self, seconds: float) -> bool:
+        """Whether the detectors are loaded within this time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.pool.ready.wait()
+        return self.pool.ready.is_set()
+
+    async def analyze(self, model: str, upload: Upload, deadline: float, tell: Tell) -> dict[str, Any]:
+        """Examine an upload; the JSON answer of dialect 3. Raises Refused. `deadline` on the loop's clock."""
+        began = time.monotonic()
+        outcome = "GIVEN_UP"
+        try:
+            data = await self.pool.examine(model, upload.path, upload.name, deadline, tell)
+            outcome = str(data["finding"])
+        except Failed as error:
+            outcome = error.kind
+            detail: object = {"code": error.kind, "message": str(error)}
+            raise Refused(_STATUS[error.kind], detail) from None
+        finally:
+            self.answers[model, outcome] += 1
+            log.info("analysis ended", model=model, outcome=outcome, bytes=upload.size,
+                     seconds=round(time.monotonic() - began, 3), media_id=upload.fields.get("mediaId"))  # fmt: skip
+        data["media_sha256"] = upload.sha256
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return {"success": True, "model_used": model, "timestamp": now, "data": data}

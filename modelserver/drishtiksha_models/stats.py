@@ -1,0 +1,98 @@
+"""What the service tells about itself: the JSON of `/stats` and the text of `/metrics`, from plain values."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from drishtiksha import __version__
+from drishtiksha.domain.media import MediaType
+
+from .settings import ModelService
+
+SERVICE_VERSION = "3.0.0"
+"""Its first number is the dialect of the ML contract that clients choose by it."""
+
+
+def stats(
+    settings: ModelService,
+    models: Sequence[Mapping[str, Any]],
+    inferences: Mapping[str, int],
+    uptime: float,
+    memory_mb: float,
+) -> dict[str, Any]:
+    """The answer of `GET /stats`."""
+    return {
+        "service_name": "drishtiksha-models",
+        "version": SERVICE_VERSION,
+        "status": "ok",
+        "uptime_seconds": round(uptime, 3),
+        "device_info": {
+            "type": "cpu",
+            "name": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "cuda_available": False,
+        },
+        "system_info": {
+            "python_version": platform.python_version(),
+            "platform": platform.platform(),
+            "release": __version__,
+            "node_name": platform.node(),
+        },
+        "models_info": [_model(m, inferences.get(m["name"], 0), memory_mb) for m in models],
+        "active_models_count": sum(bool(m["loaded"]) for m in models),
+        "total_models_count": len(models),
+        "configuration": {
+            "workers": settings.workers,
+            "waiting": settings.waiting,
+            "max_upload_bytes": settings.max_upload_bytes,
+            "analysis_deadline_seconds": settings.analysis_deadline,
+            "trust_anchors": settings.trust_anchors is not None,
+            "progress_channel": settings.progress_channel if settings.redis_url else None,
+        },
+    }
+
+
+def _model(model: Mapping[str, Any], inferences: int, memory_mb: float) -> dict[str, Any]:
+    """One entry of models_info. `memory_usage_mb` is that of the worker process that holds all detectors."""
+    kinds = model["media_types"]
+    return {
+        "name": model["name"],
+        "class_name": model["class_name"],
+        "description": model["description"] if model["loaded"] else f"Not loaded: {model['reason']}",
+        "loaded": model["loaded"],
+        "reason": model["reason"],
+        "version": model["version"],
+        "device": "cpu",
+        "model_path": None,
+        "isAudio": MediaType.AUDIO in kinds,
+        "isVideo": MediaType.VIDEO in kinds,
+        "isImage": MediaType.IMAGE in kinds,
+        "isMultiModal": False,
+        "limits": model["limits"],
+        "memory_usage_mb": round(memory_mb, 1) if model["loaded"] else None,
+        "load_time": round(model["load_ms"], 3) if model["load_ms"] is not None else None,
+        "inference_count": inferences,
+    }
+
+
+def metrics(
+    models: Sequence[Mapping[str, Any]], answers: Mapping[tuple[str, str], int], in_flight: int, crashes: int
+) -> str:
+    """Prometheus text: models loaded, answers by model and outcome, requests in flight, workers that died."""
+    lines = ["# TYPE drishtiksha_model_loaded gauge"]
+    lines += [f'drishtiksha_model_loaded{{model="{m["name"]}"}} {int(m["loaded"])}' for m in models]
+    lines.append("# TYPE drishtiksha_model_answers_total counter")
+    lines += [
+        f'drishtiksha_model_answers_total{{model="{model}",outcome="{outcome}"}} {count}'
+        for (model, outcome), count in sorted(answers.items())
+    ]
+    lines += [
+        "# TYPE drishtiksha_model_requests_in_flight gauge",
+        f"drishtiksha_model_requests_in_flight {in_flight}",
+        "# TYPE drishtiksha_model_worker_deaths_total counter",
+        f"drishtiksha_model_worker_deaths_total {crashes}",
+    ]
+    return "\n".join(lines) + "\n"
