@@ -1,0 +1,130 @@
+"""Streams the first audio stream of an untrusted file as blocks of float samples; memory does not grow with length.
+
+Next to it: `video.py` (frames). Used by AUDIO-EVIDENCE-V1; libav's errors become BadMedia here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from drishtiksha_models.detector import BadMedia, Unsupported
+
+Samples = NDArray[np.float32]
+"""Channels x samples, full scale is 1.0; a lossy codec may pass it."""
+
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,wav,mp3,flac,ogg,aac,aiff"
+"""Containers that may be opened; without an allow-list playlists and pictures would open as media."""
+OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+MAX_SECONDS = 1800.0
+"""What is read of one file; the rest is left out and said in the coverage."""
+MAX_RATE = 192_000
+"""Hz; more is no sound recording."""
+MAX_CHANNELS = 16
+MAX_DAMAGED = 200
+"""Packets that may fail to decode before the whole file counts as damaged."""
+HIGHEST_WORKING_RATE = 48_000
+"""Hz; faster recordings are brought down to it, slower ones stay as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoundTrack:
+    """The first audio stream of a file: codec name, Hz, channels, seconds by the container (None: it does not say)."""
+
+    path: Path
+    codec: str
+    container: str
+    sample_rate: int
+    channels: int
+    bitrate: int | None
+    duration: float | None
+
+    @property
+    def working_rate(self) -> int:
+        """Hz at which `blocks` delivers unless told otherwise."""
+        return min(self.sample_rate, HIGHEST_WORKING_RATE)
+
+    def blocks(
+        self, rate: int | None = None, mono: bool = False, max_seconds: float = MAX_SECONDS
+    ) -> Iterator[tuple[float, Samples]]:
+        """Decode from the start: (time of the block's first sample in seconds, channels x samples).
+
+        More than two channels are mixed down to two; at the file's own rate and up to two channels, samples are not
+        changed, so exact zeros stay exact zeros. Raises BadMedia when nothing, or too little, can be decoded.
+        """
+        rate = rate or self.working_rate
+        layout = "mono" if mono or self.channels == 1 else "stereo"
+        done = 0
+        for block in _resampled(_frames(self.path), rate, layout):
+            room = int(max_seconds * rate) - done
+            if room <= 0:
+                return
+            samples = np.nan_to_num(block[:, :room], nan=0.0, posinf=1.0, neginf=-1.0)
+            yield done / rate, samples
+            done += samples.shape[1]
+        if done == 0:
+            raise BadMedia("No sound could be decoded from this file.")
+
+
+def open_sound(path: Path) -> SoundTrack:
+    """Look at a file's first audio stream. Raises Unsupported when there is none, BadMedia when it cannot be read."""
+    try:
+        with av.open(str(path), options=dict(OPTIONS)) as container:
+            if not container.streams.audio:
+                raise Unsupported("This file has no audio stream.")
+            stream = container.streams.audio[0]
+            codec = stream.codec_context
+            duration = container.duration / av.time_base if container.duration else None
+            track = SoundTrack(
+                path, codec.name, container.format.name, codec.sample_rate, codec.channels, codec.bit_rate, duration
+            )
+    except av.error.FFmpegError as error:
+        raise BadMedia("This file cannot be read as sound.") from error
+    if not 0 < track.sample_rate <= MAX_RATE or not 0 < track.channels <= MAX_CHANNELS:
+        raise BadMedia(f"{track.channels} channels at {track.sample_rate} Hz are beyond what is examined.")
+    return track
+
+
+def _frames(path: Path) -> Iterator[av.AudioFrame]:
+    """Decoded frames; a damaged packet is passed over until there are too many of them."""
+    damaged = 0
+    try:
+        with av.open(str(path), options=dict(OPTIONS)) as container:
+            stream = container.streams.audio[0]
+            stream.thread_type = "NONE"
+            for packet in container.demux(stream):
+                try:
+                    yield from packet.decode()
+                except av.error.InvalidDataError as error:
+                    damaged += 1
+                    if damaged > MAX_DAMAGED:
+                        raise BadMedia("Too much of the sound in this file is damaged.") from error
+    except av.error.FFmpegError as error:
+        raise BadMedia("The sound in this file cannot be decoded.") from error
+
+
+def _resampled(frames: Iterator[av.AudioFrame], rate: int, layout: str) -> Iterator[Samples]:
+    """Blocks at one rate and layout, whatever the frames change to on the way."""
+    resampler: av.AudioResampler | None = None
+    shape: tuple[str, str, int] | None = None
+    for frame in frames:
+        now = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if resampler is None or now != shape:
+            if resampler is not None:
+                yield from (_array(out) for out in resampler.resample(None))
+            resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
+            shape = now
+        # Time stamps of broken files would make the filter insert or drop sound.
+        frame.pts = None
+        yield from (_array(out) for out in resampler.resample(frame))
+    if resampler is not None:
+        yield from (_array(out) for out in resampler.resample(None))
+
+
+def _array(frame: av.AudioFrame) -> Samples:
+    return np.ascontiguousarray(frame.to_ndarray(), dtype=np.float32)
