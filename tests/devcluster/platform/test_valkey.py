@@ -8,13 +8,15 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from drishtiksha_devcluster import valkey
 
 
 def test_it_asks_for_the_password(valkey_server: str) -> None:
     parts = urlsplit(valkey_server)
-    with redis.Redis(host=parts.hostname or "", port=parts.port or 0) as stranger:
+    with redis.Redis(host=parts.hostname or "", port=parts.port or 0, retry=Retry(NoBackoff(), 0)) as stranger:
         with pytest.raises(redis.exceptions.AuthenticationError):
             stranger.ping()
     with redis.Redis.from_url(valkey_server) as client:
