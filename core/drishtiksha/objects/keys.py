@@ -1,7 +1,7 @@
 """The keys of our objects: everything of a media lies under one prefix, so that one listing erases it.
 
 media/<media id>/original                                     the bytes as uploaded
-media/<media id>/artifacts/<analysis id>/<attempt>/<name>     what one attempt handed in
+media/<media id>/artifacts/<analysis id>/<attempt>-<unique>   what one attempt handed in
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def original(media_id: str) -> str:
     return f"{media_prefix(media_id)}original"
 
 
-def artifact(media_id: str, analysis_id: str, attempt: int, name: str) -> str:
-    """Key of one artifact; `name` has passed the runner protocol's pattern."""
-    return f"{media_prefix(media_id)}artifacts/{analysis_id}/{attempt}/{name}"
+def artifact(media_id: str, analysis_id: str, attempt: int, unique: str) -> str:
+    """Key of one artifact. `unique` is fresh for each writing, so that no reader sees another's bytes."""
+    return f"{media_prefix(media_id)}artifacts/{analysis_id}/{attempt}-{unique}"
 
 
 def owner(key: str) -> str | None:

@@ -1,0 +1,59 @@
+"""Everything that the api and the door stand on, built once from the settings and handed to the routes.
+
+`open_neighbours` makes the clients; it does not wait for anybody: readiness says who is away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from fastapi import Request
+
+from drishtiksha import settings
+from drishtiksha.bus import Bus
+from drishtiksha.database.session import Database
+from drishtiksha.domain.errors import BadSettings
+from drishtiksha.objects.local import LocalObjects
+from drishtiksha.signing import SigningKeys
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """What both processes of this package use."""
+
+    database: Database
+    bus: Bus
+    objects: LocalObjects
+    keys: SigningKeys
+    url_lifetime: float
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.bus.close()
+        await self.database.close()
+
+
+def open_neighbours(process: str) -> Neighbours:
+    """Clients for PostgreSQL, Redis and the object store. Raises BadSettings."""
+    database, redis = settings.load(settings.Database), settings.load(settings.Redis)
+    storage, signing = settings.load(settings.Storage), settings.load(settings.Signing)
+    if storage.provider != "local":
+        raise BadSettings(f"STORAGE_PROVIDER: {storage.provider!r} is not known here; use local")
+    return Neighbours(
+        database=Database(
+            database.url.get_secret_value(),
+            pool_size=database.pool_size,
+            statement_timeout=database.statement_timeout,
+            application=process,
+        ),
+        bus=Bus(redis.url.get_secret_value()),
+        objects=LocalObjects(storage.local_path.resolve()),
+        keys=SigningKeys(signing.keys.get_secret_value()),
+        url_lifetime=signing.url_lifetime,
+    )
+
+
+def neighbours_of(request: Request) -> Neighbours:
+    """The neighbours of the application that serves this request."""
+    return cast(Neighbours, request.app.state.neighbours)

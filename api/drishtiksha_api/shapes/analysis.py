@@ -1,0 +1,203 @@
+"""One analysis as clients see it, from its rows. Keys inside `facts`, `metrics` and the like are data.
+
+Stands below `media.py`. `Depth` says how much: lists leave per-frame arrays and series empty.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any
+
+from drishtiksha.database.tables import Analysis, AnalysisError, AnalysisFact, Artifact, Attempt, FrameAnalysis
+
+from .values import columns, maybe_moment, moment, with_unit
+
+MAX_FRAMES = 20_000
+"""Frames in one answer; more are thinned evenly, and `framesTotal` says how many there are."""
+
+_PICTURES = ("heatmap", "visualization", "votes", "overlay", "picture", "spectrogram")
+ArtifactLink = Callable[[uuid.UUID], str]
+"""An artifact's id to its signed link."""
+
+
+class Depth(Enum):
+    """How much of an analysis is shown."""
+
+    FULL = "full"
+    LIST = "list"
+    """Arrays per frame and series are empty."""
+
+
+def analysis(row: Analysis, media_type: str, link: ArtifactLink, depth: Depth = Depth.FULL) -> dict[str, Any]:
+    """The whole analysis object of one model."""
+    video, full = media_type == "VIDEO", depth is Depth.FULL
+    listed = [a for a in row.artifacts if a.listed]
+    return {
+        "id": str(row.id),
+        "mediaId": str(row.media_id),
+        "runId": str(row.run_id),
+        "model": row.model,
+        "modelName": row.model,
+        "modelVersion": row.model_version,
+        "prediction": row.prediction,
+        "confidence": row.confidence,
+        "score": row.score,
+        "processingTime": row.processing_time,
+        "analysisType": row.analysis_type,
+        "status": row.status,
+        "errorMessage": row.error_message,
+        "errorClass": row.error_class,
+        "timestamp": moment(row.finished_at or row.created_at),
+        "visualizedUrl": _visualized(listed, link),
+        "createdAt": moment(row.created_at),
+        "updatedAt": moment(row.updated_at),
+        "attempt": row.attempt,
+        "basis": row.basis,
+        "finding": row.finding,
+        "measure": _measure(row),
+        "calibration": _calibration(row),
+        "inconclusiveReason": row.inconclusive_reason,
+        "coverage": _coverage(row),
+        "limits": [limit.text for limit in row.limits],
+        "facts": {fact.name: _fact(fact) for fact in row.facts},
+        "metrics": {metric.name: metric.value for metric in row.metrics},
+        "evidence": {"series": _series(row) if full else [], "regions": _regions(row)},
+        "note": row.note,
+        "analysisDetails": _details(row) if video else None,
+        "frameAnalysis": [_frame(f) for f in thinned(row.frames, MAX_FRAMES)] if video and full else [],
+        "framesTotal": row.frames_total,
+        "temporalAnalysis": _temporal(row) if video else None,
+        "audioAnalysis": _audio(row, listed, link) if media_type == "AUDIO" else None,
+        "imageAnalysis": columns(row.image, "width", "height") if row.image else None,
+        "modelInfo": _model_info(row),
+        "systemInfo": _system_info(row),
+        "errors": [_error(error) for error in row.errors],
+        "artifacts": [_artifact(artifact, link) for artifact in listed],
+    }
+
+
+def attempt(row: Attempt) -> dict[str, Any]:
+    """One attempt of an analysis."""
+    return {
+        "number": row.number,
+        "state": row.state,
+        "reason": row.error_class or row.reason,
+        "node": row.node,
+        "jobName": row.job_name,
+        "startedAt": maybe_moment(row.started_at),
+        "finishedAt": maybe_moment(row.finished_at),
+    }
+
+
+def thinned(frames: Sequence[FrameAnalysis], limit: int) -> Sequence[FrameAnalysis]:
+    """At most `limit` of the frames, evenly spaced, the first and the last among them."""
+    if len(frames) <= limit:
+        return frames
+    step = (len(frames) - 1) / (limit - 1)
+    return [frames[round(i * step)] for i in range(limit)]
+
+
+def _frame(row: FrameAnalysis) -> dict[str, Any]:
+    return {
+        "frameNumber": row.frame_number,
+        "confidence": row.score,
+        "score": row.score,
+        "prediction": row.prediction,
+        "timestamp": row.timestamp,
+    }
+
+
+def _visualized(listed: Sequence[Artifact], link: ArtifactLink) -> str | None:
+    pictures = [a for a in listed if a.mimetype.startswith("image/")]
+    pictures.sort(key=lambda a: (_PICTURES.index(a.kind) if a.kind in _PICTURES else len(_PICTURES), a.name))
+    return link(pictures[0].id) if pictures else None
+
+
+def _measure(row: Analysis) -> dict[str, Any] | None:
+    if row.measure_name is None:
+        return None
+    return {"value": row.measure_value, "kind": row.measure_kind, "name": row.measure_name}
+
+
+def _calibration(row: Analysis) -> dict[str, Any] | None:
+    if row.calibration_kind is None:
+        return None
+    names = ("kind", "bound", "source", "auc", "n")
+    return {name: getattr(row, f"calibration_{name}") for name in names}
+
+
+def _coverage(row: Analysis) -> dict[str, Any] | None:
+    names = ("analysed_seconds", "total_seconds", "frames")
+    values = [getattr(row, f"coverage_{name}") for name in names]
+    if all(value is None for value in values):
+        return None
+    return dict(zip(("analysedSeconds", "totalSeconds", "frames"), values, strict=True))
+
+
+def _fact(row: AnalysisFact) -> float | bool | str | None:
+    if row.flag is not None:
+        return row.flag
+    return row.number if row.number is not None else row.text
+
+
+def _series(row: Analysis) -> list[dict[str, Any]]:
+    return [columns(series, "name", "unit", "t", "v", "threshold") for series in row.series]
+
+
+def _regions(row: Analysis) -> list[dict[str, Any]]:
+    return [{"t": r.t, "box": [r.x, r.y, r.width, r.height], "score": r.score, "label": r.label} for r in row.regions]
+
+
+def _details(row: Analysis) -> dict[str, Any] | None:
+    names = ("frame_count", "avg_confidence", "confidence_std", "temporal_consistency", "rolling_average")
+    return columns(row.details, *names) if row.details else None
+
+
+def _temporal(row: Analysis) -> dict[str, Any] | None:
+    names = (
+        "consistency_score", "pattern_detection", "anomaly_frames", "confidence_trend",
+        "total_frames", "fake_frames", "real_frames", "avg_confidence",
+    )  # fmt: skip
+    return columns(row.temporal, *names) if row.temporal else None
+
+
+def _audio(row: Analysis, listed: Sequence[Artifact], link: ArtifactLink) -> dict[str, Any] | None:
+    if row.audio is None:
+        return None
+    names = (
+        "mean_pitch_hz", "pitch_stability_score", "rms_energy", "silence_ratio", "spectral_centroid",
+        "spectral_contrast",
+    )  # fmt: skip
+    drawn = next((link(a.id) for a in listed if a.kind == "spectrogram"), None)
+    return {**columns(row.audio, *names), "spectrogramUrl": drawn, "spectrogramData": None}
+
+
+def _model_info(row: Analysis) -> dict[str, Any] | None:
+    info = row.model_info
+    if info is None:
+        return None
+    names = ("model_name", "version", "architecture", "device", "batch_size", "num_frames", "model_size", "load_time")
+    return {**columns(info, *names), "memoryUsage": with_unit(info.memory_usage, "MB")}
+
+
+def _system_info(row: Analysis) -> dict[str, Any] | None:
+    names = (
+        "gpu_memory_used", "gpu_memory_total", "processing_device", "cuda_available", "cuda_version",
+        "system_memory_used", "system_memory_total", "cpu_usage", "server_version", "python_version",
+        "torch_version", "node_name", "request_id",
+    )  # fmt: skip
+    return columns(row.system_info, *names) if row.system_info else None
+
+
+def _error(row: AnalysisError) -> dict[str, Any]:
+    return {
+        "errorType": row.error_class,
+        **columns(row, "error_message", "attempt", "retryable", "server_response"),
+        "createdAt": moment(row.created_at),
+    }
+
+
+def _artifact(row: Artifact, link: ArtifactLink) -> dict[str, Any]:
+    return {**columns(row, "kind", "name", "mimetype", "size", "sha256"), "url": link(row.id)}

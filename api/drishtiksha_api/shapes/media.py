@@ -1,0 +1,112 @@
+"""A media as clients see it: the short object of an upload, the list's, and the full one.
+
+The rows come with their relationships loaded; links are made for the owner at the moment `now`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from drishtiksha.database.tables import Media, Run
+from drishtiksha.domain.media import FOLDERS, MediaType
+from drishtiksha_api.links import Links
+
+from .analysis import ArtifactLink, Depth, analysis, attempt
+from .payload import result_payload
+from .users import owner
+from .values import columns, maybe_moment, moment
+
+
+def media(row: Media, links: Links, now: datetime) -> dict[str, Any]:
+    """The media object without its analyses: what an upload answers."""
+    return {
+        "id": str(row.id),
+        "filename": row.filename,
+        "url": links.media(row.id, row.created_at, now),
+        "publicId": f"{FOLDERS[MediaType(row.media_type)]}/{row.id}",
+        **columns(row, "mimetype", "size", "sha256", "description", "status", "media_type", "has_audio"),
+        "userId": str(row.user_id),
+        "createdAt": moment(row.created_at),
+        "updatedAt": moment(row.updated_at),
+        "latestRunId": str(row.latest_run_id),
+        "latestAnalysisRunId": str(row.latest_run_id),
+    }
+
+
+def full_media(row: Media, links: Links, now: datetime, depth: Depth = Depth.FULL) -> dict[str, Any]:
+    """The full object; in a list only the latest run, and without arrays per frame."""
+    latest = next((run for run in row.runs if run.id == row.latest_run_id), None)
+    runs = row.runs if depth is Depth.FULL else [latest] if latest else []
+    return {
+        **media(row, links, now),
+        "user": owner(row.user),
+        "videoMetadata": _video(row),
+        "imageMetadata": _image(row),
+        "audioMetadata": _audio(row),
+        "verdict": verdict(latest) if latest else None,
+        "analyses": _analyses(row, latest, links, now, depth) if latest else [],
+        "analysisRuns": [run(r, row, links, now, depth) for r in runs],
+    }
+
+
+def run(
+    row: Run, of: Media, links: Links, now: datetime, depth: Depth = Depth.FULL, *, attempts: bool = False
+) -> dict[str, Any]:
+    """One run with its analyses; with their attempts where they were asked for."""
+    shown = _analyses(of, row, links, now, depth)
+    for one, shape in zip(row.analyses, shown, strict=True):
+        shape["resultPayload"] = result_payload(one, of.media_type, depth)
+        if attempts:
+            shape["attempts"] = [attempt(a) for a in one.attempts]
+    return {
+        "id": str(row.id),
+        "mediaId": str(row.media_id),
+        "runNumber": row.number,
+        **columns(row, "status", "reason", "requested_reason"),
+        "verdict": verdict(row),
+        "createdAt": moment(row.created_at),
+        "startedAt": maybe_moment(row.started_at),
+        "finishedAt": maybe_moment(row.finished_at),
+        "analyses": shown,
+    }
+
+
+def verdict(row: Run) -> dict[str, Any] | None:
+    """Null until the run is terminal, and when it FAILED."""
+    if row.verdict is None:
+        return None
+    return {
+        "label": row.verdict,
+        "basis": row.verdict_basis,
+        "score": row.verdict_score,
+        "models": list(row.verdict_models or []),
+    }
+
+
+def _analyses(of: Media, row: Run, links: Links, now: datetime, depth: Depth) -> list[dict[str, Any]]:
+    link = _artifact_link(of, links, now)
+    return [analysis(one, of.media_type, link, depth) for one in row.analyses]
+
+
+def _artifact_link(of: Media, links: Links, now: datetime) -> ArtifactLink:
+    return lambda artifact_id: links.artifact(of.id, artifact_id, of.created_at, now)
+
+
+def _video(row: Media) -> dict[str, Any] | None:
+    facts = row.video
+    if facts is None:
+        return None
+    names = ("duration", "width", "height", "fps", "codec", "bitrate", "rotation")
+    return {**columns(facts, *names), "resolution": f"{facts.width}x{facts.height}"}
+
+
+def _image(row: Media) -> dict[str, Any] | None:
+    facts = row.image
+    if facts is None:
+        return None
+    return {**columns(facts, "width", "height", "format", "color_space", "animated"), "fileSize": row.size}
+
+
+def _audio(row: Media) -> dict[str, Any] | None:
+    return columns(row.audio, "duration", "bitrate", "codec", "channels", "sample_rate") if row.audio else None
