@@ -100,7 +100,7 @@ class Events:
             rows = await session.execute(
                 select(EventCounter.user_id, EventCounter.last_seq).where(EventCounter.user_id.in_(user_ids))
             )
-            return {user: seq for user, seq in rows}
+            return dict(rows.tuples().all())
 
         return await self._database.transaction(read)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -70,7 +70,7 @@ class Outbox:
                     func.extract("epoch", func.now() - OutboxRow.created_at),
                 )
             )
-            return [Wish(kind, key, tries, float(age)) for kind, key, tries, age in taken]
+            return [Wish(cast(Kind, kind), key, tries, float(age)) for kind, key, tries, age in taken]
 
         return await self._database.transaction(write)
 

@@ -1,0 +1,138 @@
+"""Numbers about the whole platform, for monitoring and metrics, and the record of looks at the ML service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ..domain.status import AnalysisStatus, RunStatus
+from .runs import OPEN_RUN
+from .session import Database, new_id
+from .tables import Analysis, Media, Run, ServerHealth
+
+
+@dataclass(frozen=True)
+class QueueCounts:
+    """Analyses waiting, running, completed, failed; delayed: waiting for a retry, or once per run for discovery."""
+
+    pending: int
+    active: int
+    completed: int
+    failed: int
+    delayed: int
+
+
+@dataclass(frozen=True)
+class Gauges:
+    """`analyses` by (state, model), `runs` by state; seconds that the oldest unfinished work waits for its start."""
+
+    analyses: dict[tuple[str, str], int]
+    runs: dict[str, int]
+    oldest_pending_seconds: float
+
+
+class Counts:
+    """Reads over all users; live media only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def queue(self) -> QueueCounts:
+        """The counts of /monitoring/queue-status."""
+
+        async def read(session: AsyncSession) -> QueueCounts:
+            waiting = Analysis.retry_at.is_not(None)
+            rows = await session.execute(
+                select(Analysis.status, waiting, func.count())
+                .join(Media, Media.id == Analysis.media_id)
+                .where(Media.deleted_at.is_(None))
+                .group_by(Analysis.status, waiting)
+            )
+            seen = {(status, retrying): count for status, retrying, count in rows.tuples()}
+            undiscovered = select(func.count()).select_from(Run).join(Media)
+            undiscovered = undiscovered.where(
+                Run.status.in_(OPEN_RUN), Run.frozen_at.is_(None), Media.deleted_at.is_(None)
+            )
+            delayed = (await session.execute(undiscovered)).scalar_one()
+            for status in (AnalysisStatus.PENDING, AnalysisStatus.PROCESSING):
+                delayed += seen.get((status, True), 0)
+            return QueueCounts(
+                pending=seen.get((AnalysisStatus.PENDING, False), 0),
+                active=seen.get((AnalysisStatus.PROCESSING, False), 0),
+                completed=seen.get((AnalysisStatus.COMPLETED, False), 0),
+                failed=seen.get((AnalysisStatus.FAILED, False), 0),
+                delayed=delayed,
+            )
+
+        return await self._database.transaction(read)
+
+    async def gauges(self) -> Gauges:
+        """The numbers of /metrics: each replica of the api gives the same."""
+
+        async def read(session: AsyncSession) -> Gauges:
+            analyses = await session.execute(
+                select(Analysis.status, Analysis.model, func.count())
+                .join(Media, Media.id == Analysis.media_id)
+                .where(Media.deleted_at.is_(None))
+                .group_by(Analysis.status, Analysis.model)
+            )
+            runs = await session.execute(
+                select(Run.status, Run.frozen_at.is_(None), func.count())
+                .join(Media)
+                .where(Media.deleted_at.is_(None))
+                .group_by(Run.status, Run.frozen_at.is_(None))
+            )
+            by_state: dict[str, int] = {"waiting_for_discovery": 0, **dict.fromkeys(RunStatus, 0)}
+            for status, unfrozen, count in runs.tuples():
+                by_state[status] += count
+                if unfrozen and status in OPEN_RUN:
+                    by_state["waiting_for_discovery"] += count
+            oldest = (
+                await session.execute(
+                    select(func.extract("epoch", func.now() - func.min(Run.created_at)))
+                    .select_from(Run)
+                    .join(Media)
+                    .outerjoin(Analysis, Analysis.run_id == Run.id)
+                    .where(
+                        Run.status.in_(OPEN_RUN),
+                        Media.deleted_at.is_(None),
+                        Run.frozen_at.is_(None) | (Analysis.status == AnalysisStatus.PENDING),
+                    )
+                )
+            ).scalar_one()
+            counted = {(status, model): count for status, model, count in analyses.tuples()}
+            return Gauges(counted, by_state, float(oldest or 0.0))
+
+        return await self._database.transaction(read)
+
+    async def note_health(
+        self,
+        status: str,
+        response_time_ms: float | None,
+        version: str | None,
+        error: str | None,
+        stats: dict[str, Any] | None,
+    ) -> None:
+        """Remember one look at the ML service (HEALTHY, DEGRADED, UNHEALTHY); looks older than 30 days go."""
+
+        async def write(session: AsyncSession) -> None:
+            values = {"status": status, "response_time_ms": response_time_ms, "version": version}
+            await session.execute(
+                insert(ServerHealth).values(id=new_id(), **values, error_message=error, stats_payload=stats)
+            )
+            old = func.now() - func.make_interval(0, 0, 0, 30)
+            await session.execute(delete(ServerHealth).where(ServerHealth.checked_at < old))
+
+        await self._database.transaction(write)
+
+    async def last_health_at(self) -> datetime | None:
+        """When the ML service was looked at last."""
+
+        async def read(session: AsyncSession) -> datetime | None:
+            return (await session.execute(select(func.max(ServerHealth.checked_at)))).scalar_one()
+
+        return await self._database.transaction(read)
