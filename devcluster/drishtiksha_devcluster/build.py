@@ -66,7 +66,8 @@ def build(go: Go, module: Path, target: Path, progress: Progress) -> None:
     for stream, line in _run(go, arguments, module, COMPILE_SILENCE):
         if stream == "err" and line and not line.startswith("go: "):
             compiled += 1
-        said(f"package {compiled} of {packages}", min(compiled / max(packages, 1), 0.99))
+        what = f"package {compiled} of {packages}" if compiled else f"looking which of {packages} packages are new"
+        said(what, min(compiled / max(packages, 1), 0.99))
     said("done", 1.0)
 
 
