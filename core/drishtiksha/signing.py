@@ -61,7 +61,7 @@ class SigningKeys:
         key_id, _, rest = rest.partition(".")
         attempt, _, signature = rest.partition(".")
         secret = self._keys.get(key_id)
-        if version != "v1" or secret is None:
+        if version != "v1" or secret is None or not token.isascii():
             return None
         expected = _mac(_hkdf(secret, _TOKEN), f"v1.{key_id}.{attempt}")
         if not hmac.compare_digest(expected.encode(), signature.encode()):
@@ -82,7 +82,7 @@ class SigningKeys:
     def link_is_good(self, subject: str, link: Link, now: float) -> bool:
         """Whether the signature is ours and the time has not passed."""
         secret = self._keys.get(link.key_id)
-        if secret is None or now > link.expires:
+        if secret is None or now > link.expires or not link.signature.isascii():
             return False
         expected = _mac(_hkdf(secret, _LINK), f"{subject}\n{link.expires}")
         return hmac.compare_digest(expected.encode(), link.signature.encode())
