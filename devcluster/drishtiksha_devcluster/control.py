@@ -19,13 +19,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from drishtiksha.domain.errors import DrishtikshaError
+
 from .logfile import last_lines
 from .process import ProcessSpec, Trace, alive, end, plain_environment, session_members
 
 _SOCKET = "supervisor.sock"
 
 
-class ControlFailed(Exception):
+class ControlFailed(DrishtikshaError):
     """The supervisor is not there, or says no; the text is its sentence."""
 
 

@@ -21,6 +21,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from drishtiksha.domain.errors import DrishtikshaError
+
 from .ports import free_port
 from .process import (
     ProcessSpec,
@@ -46,7 +48,7 @@ SYSTEM_FOLDER = Path("/var/lib/drishtiksha")
 _THROWAWAY = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "wal_level=minimal", "max_wal_senders=0")
 
 
-class PostgresFailed(Exception):
+class PostgresFailed(DrishtikshaError):
     """PostgreSQL could not be made or started; the text names cause and cure."""
 
 

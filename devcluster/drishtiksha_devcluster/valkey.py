@@ -14,12 +14,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from drishtiksha.domain.errors import DrishtikshaError
+
 from .ports import free_port
 from .process import ProcessSpec, popen
 from .ready import wait_ready
 
 
-class ValkeyFailed(Exception):
+class ValkeyFailed(DrishtikshaError):
     """Valkey could not be started; the text names cause and cure."""
 
 
