@@ -1,0 +1,136 @@
+"""From votes to places: the grid of the whole picture, and rectangles where another grid is significant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .nfa import log10_nfa, log10_tests
+from .votes import BLOCK, GRIDS
+
+LOG10_EPSILON = -3.0
+"""A grid is significant when fewer than one in a thousand pictures would show it by chance."""
+_CELL_VOTES = 24
+"""Votes of the 64 in an 8x8 cell that make it part of a candidate place (chance would give one)."""
+_GAP = 1
+"""Cells that may lie between two parts of one place."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One grid of the whole picture: its offset in pixels, its share of all pixels, log10 of its NFA."""
+
+    number: int
+    share: float
+    log10_nfa: float
+
+    @property
+    def offset(self) -> tuple[int, int]:
+        """x, y of its first full block, 0..7."""
+        return self.number % BLOCK, self.number // BLOCK
+
+    @property
+    def significant(self) -> bool:
+        """Whether it is more than chance."""
+        return self.log10_nfa < LOG10_EPSILON
+
+
+@dataclass(frozen=True)
+class Place:
+    """A rectangle in pixels that votes for a grid of its own."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    grid: int
+    log10_nfa: float
+
+    @property
+    def offset(self) -> tuple[int, int]:
+        """x, y of the grid's first full block, 0..7."""
+        return self.grid % BLOCK, self.grid // BLOCK
+
+
+def main_grid(votes: NDArray[np.uint8]) -> Grid:
+    """The grid with the most votes in the whole picture."""
+    counts = _counts(votes)
+    best = int(counts.argmax())
+    tests = log10_tests(*votes.shape)
+    return Grid(best, float(counts[best] / votes.size), log10_nfa(votes.size, int(counts[best]), tests))
+
+
+def places(votes: NDArray[np.uint8], ignored: frozenset[int]) -> list[Place]:
+    """Significant rectangles of grids other than `ignored`, the most significant first."""
+    tests = log10_tests(*votes.shape)
+    cells = _cells(votes)
+    found = []
+    for grid in range(GRIDS):
+        if grid not in ignored:
+            found += [p for p in _places_of(grid, cells[:, :, grid], tests) if p.log10_nfa < LOG10_EPSILON]
+    return sorted(found, key=lambda p: p.log10_nfa)
+
+
+def runs_everywhere(votes: NDArray[np.uint8], grid: int, found: list[Place]) -> bool:
+    """Whether this second grid runs through the whole picture instead of lying in its places only.
+
+    A picture that was cropped and compressed again carries its former grid everywhere; a pasted part carries its own
+    grid inside the part. So: places over more than half of the picture, or a significant number of votes outside of
+    them, among the pixels that do not follow the main grid.
+    """
+    own = [p for p in found if p.grid == grid]
+    if sum(p.width * p.height for p in own) > votes.size / 2:
+        return True
+    outside = np.ones(votes.shape, dtype=bool)
+    for place in own:
+        # One block around it belongs to it: cells are coarse.
+        top, left = max(0, place.y - BLOCK), max(0, place.x - BLOCK)
+        outside[top : place.y + place.height + BLOCK, left : place.x + place.width + BLOCK] = False
+    counts = _counts(votes[outside])
+    counts[int(_counts(votes).argmax())] = 0
+    return log10_nfa(int(counts.sum()), int(counts[grid]), log10_tests(1, 1)) < LOG10_EPSILON
+
+
+def _counts(votes: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """Votes for each of the 64 grids."""
+    return np.bincount(votes.ravel(), minlength=GRIDS + 1)[:GRIDS]
+
+
+def _cells(votes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Votes per 8x8 cell and grid: [rows, columns, 64]; a rest smaller than a cell is left out."""
+    rows, columns = votes.shape[0] // BLOCK, votes.shape[1] // BLOCK
+    counts = np.empty((rows, columns, GRIDS), dtype=np.uint8)
+    slots = np.arange(columns, dtype=np.int64).repeat(BLOCK) * (GRIDS + 1)
+    for row in range(rows):
+        line = votes[row * BLOCK : (row + 1) * BLOCK, : columns * BLOCK]
+        flat = np.bincount((slots + line).ravel(), minlength=columns * (GRIDS + 1))
+        counts[row] = flat.reshape(columns, GRIDS + 1)[:, :GRIDS]
+    return counts
+
+
+def _places_of(grid: int, cells: NDArray[np.uint8], tests: float) -> list[Place]:
+    """Candidate places of one grid with their NFA: connected dense cells, as rectangles."""
+    import cv2
+
+    dense = (cells >= _CELL_VOTES).astype(np.uint8)
+    if not dense.any():
+        return []
+    side = 2 * _GAP + 1
+    joined = cv2.dilate(dense, np.ones((side, side), dtype=np.uint8))
+    count, labels = cv2.connectedComponents(joined, connectivity=8)
+    labels = labels * dense
+    places = []
+    for label in range(1, count):
+        ys, xs = np.nonzero(labels == label)
+        top, bottom, left, right = ys.min(), ys.max() + 1, xs.min(), xs.max() + 1
+        pixels = int(bottom - top) * int(right - left) * BLOCK * BLOCK
+        votes = int(cells[top:bottom, left:right].sum())
+        places.append(
+            Place(
+                int(left) * BLOCK, int(top) * BLOCK, int(right - left) * BLOCK, int(bottom - top) * BLOCK,
+                grid, log10_nfa(pixels, votes, tests),
+            )
+        )  # fmt: skip
+    return places
