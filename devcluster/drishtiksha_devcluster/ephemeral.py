@@ -29,6 +29,10 @@ class ClusterFailed(DrishtikshaError):
     """A process of the throwaway cluster did not become ready; the text ends with its last lines."""
 
 
+class KubectlFailed(DrishtikshaError):
+    """kubectl ended with an error; the text is what it said."""
+
+
 @dataclass(frozen=True)
 class ThrowawayCluster:
     """A running cluster with our namespace, resource and rights in it."""
@@ -42,9 +46,12 @@ class ThrowawayCluster:
         return self.home / "kubeconfig" / f"{name}.yaml"
 
     def kubectl(self, *words: str, user: str = "admin", timeout: float = 60.0) -> str:
-        """What kubectl prints. Raises CalledProcessError (its stderr holds the reason) or TimeoutExpired."""
+        """What kubectl prints. Raises KubectlFailed with its words, or TimeoutExpired."""
         command = [str(self.programs / "kubectl"), f"--kubeconfig={self.kubeconfig(user)}", *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=True).stdout
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+        if done.returncode != 0:
+            raise KubectlFailed(f"kubectl {' '.join(words)}: {done.stderr.strip()}")
+        return done.stdout
 
 
 @contextlib.contextmanager

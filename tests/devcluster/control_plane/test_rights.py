@@ -14,6 +14,9 @@ import pytest
 from drishtiksha.kubeconfig import from_file
 from drishtiksha_devcluster.ephemeral import ThrowawayCluster
 
+pytestmark = pytest.mark.e2e
+
+
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
 SPECIAL = (
     ("rbac.authorization.k8s.io", "roles", "bind"),
