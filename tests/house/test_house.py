@@ -1,0 +1,45 @@
+"""The house itself: what must never stand in it, and what must stay in step."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ("core", "api", "operator", "jobrunner", "modelserver", "devcluster", "cli")
+
+
+def test_the_operator_folder_never_becomes_a_package() -> None:
+    """`operator/__init__.py` would shadow the standard library's operator and kill Python in this folder."""
+    assert not (ROOT / "operator" / "__init__.py").exists()
+    assert not (ROOT / "tests" / "operator" / "__init__.py").exists()
+    done = subprocess.run(
+        [sys.executable, "-c", "import operator; operator.add"], cwd=ROOT, capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_lock_files_hold_hashes_and_no_index_address() -> None:
+    for name in ("requirements.lock", "requirements-models.lock"):
+        text = (ROOT / name).read_text()
+        assert "--hash=sha256:" in text
+        assert not re.search(r"https?://|--index-url|--extra-index-url|--find-links", text), name
+
+
+def test_every_file_opens_with_what_it_is() -> None:
+    silent = []
+    for folder in SOURCES:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            text = path.read_text().lstrip()
+            if text and not text.startswith(('"""', 'r"""', "#!")):
+                silent.append(str(path.relative_to(ROOT)))
+    assert silent == []
+
+
+def test_the_make_targets_of_the_readme_exist() -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.M))
+    named = set(re.findall(r"`make ([a-z0-9-]+)", (ROOT / "README.md").read_text()))
+    assert named <= targets
+    assert {"demo", "test"} <= named
