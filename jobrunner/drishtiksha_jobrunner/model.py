@@ -1,0 +1,194 @@
+"""The ML service's client: looks whether the model is there, has it examine the media, brings back its raw answer.
+
+It waits where the service asks to wait, gives up where the contract says so, and never lets the service decide how
+much memory or time the runner spends. `service` reads `/stats`, `body` reads bytes, `answer` reads the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+from drishtiksha.domain.errors import ErrorClass
+from drishtiksha.domain.media import FILE_TYPES
+
+from . import body
+from .door import Assignment
+from .faults import Busy, Fault, classify, storable
+from .journal import Redactor
+from .service import Presence, Service, read
+from .timing import Clock, Timing, pause, retry_after
+
+log = logging.getLogger("drishtiksha.jobrunner.model")
+
+T = TypeVar("T")
+
+LINES = "application/x-ndjson"
+_MAX_STATS = 4 * 1024 * 1024
+_MAX_ERROR = 64 * 1024
+
+
+class Model:
+    """The models of one service, for one attempt. The client carries the service's address and key."""
+
+    def __init__(self, client: httpx.AsyncClient, clock: Clock, timing: Timing, redact: Redactor) -> None:
+        self._client = client
+        self._clock = clock
+        self._timing = timing
+        self._redact = redact
+
+    async def look(self, model: str, dialect: str, node_name: str = "") -> Service:
+        """Ask `/stats` until the model is loaded; a service that only just started may take its time.
+
+        Raises Fault: ML_CONTRACT when the model is not served or the dialect is not spoken here, ML_UNAVAILABLE
+        when it is listed but not loaded, or the service is away.
+        """
+        while True:
+            seen = read(await self._patiently(self._stats), model, node_name)
+            if seen.dialect(dialect) != 3:
+                raise body.contract(
+                    "The ML service speaks dialect 2 (by its version or by SERVER_DIALECT); this runner speaks dialect 3."
+                )
+            if seen.presence is Presence.LOADED:
+                return seen
+            starting = seen.uptime is not None and seen.uptime < self._timing.starting
+            if not starting or self._timing.look_again + self._timing.last_word >= self._clock.left():
+                break
+            log.info("the service is starting and has not loaded the model yet", extra={"uptime": seen.uptime})
+            await asyncio.sleep(self._timing.look_again)
+        if seen.presence is Presence.UNKNOWN:
+            raise body.contract(f"The ML service does not list the model {model}.")
+        raise Fault(ErrorClass.ML_UNAVAILABLE, f"The ML service has not loaded the model {model}.", seen.why_not)
+
+    async def analyze(self, told: Assignment, media: Path, on_progress: Callable[[object], None]) -> dict[str, object]:
+        """Have the media examined; returns the JSON answer as it came. `on_progress` gets each progress object."""
+        return await self._patiently(lambda: self._analyze(told, media, on_progress))
+
+    async def _stats(self) -> dict[str, object]:
+        timeout = httpx.Timeout(self._timing.stats_read, connect=self._timing.connect)
+        request = self._client.build_request("GET", "/stats", headers={"Accept": "application/json"}, timeout=timeout)
+        async with self._answer(request) as response:
+            return body.parse(await body.whole(_pieces(response, _MAX_STATS)))
+
+    async def _analyze(self, told: Assignment, media: Path, on_progress: Callable[[object], None]) -> dict[str, object]:
+        # A model may think for as long as the attempt lives; a dead peer is found by TCP keepalive.
+        timeout = httpx.Timeout(max(1.0, self._clock.left()), connect=self._timing.connect, write=self._timing.ml_write)
+        known = FILE_TYPES.get(told.mimetype)
+        with media.open("rb") as file:
+            request = self._client.build_request(
+                "POST",
+                "/analyze",
+                data={"model": told.model, "mediaId": told.media_id, "userId": told.user_id},
+                files={"media": (told.media_id + (known.extension if known else ".bin"), file, told.mimetype)},
+                headers={"Accept": f"{LINES}, application/json;q=0.9"},
+                timeout=timeout,
+            )
+            async with self._answer(request) as response:
+                if response.headers.get("content-type", "").split(";", 1)[0].strip().lower() != LINES:
+                    return body.parse(await body.whole(_pieces(response, body.MAX_BODY)))
+                # Ticks may come for as long as the analysis runs: each line has its own limit.
+                async for line in body.lines(_pieces(response, None)):
+                    said = body.parse(line)
+                    if isinstance(result := said.get("result"), dict):
+                        return result
+                    if isinstance(error := said.get("error"), dict):
+                        raise self._read_error(_status(error), error.get("detail"), None)
+                    on_progress(said.get("progress"))
+        raise body.contract("The ML service's lines ended without a result.")
+
+    @asynccontextmanager
+    async def _answer(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+        """Send; yields a response whose body is still to be read, or raises what the error means."""
+        response = await self._client.send(request, stream=True)
+        try:
+            if not response.is_success:
+                raw = await _start(response)
+                try:
+                    said = json.loads(raw)
+                except (ValueError, RecursionError):
+                    said = None
+                detail = said.get("detail") if isinstance(said, dict) else None
+                asked = retry_after(response.headers.get("retry-after"), self._timing.retry_after_max)
+                raise self._read_error(response.status_code, detail, asked, raw.decode("utf-8", "replace"))
+            yield response
+        finally:
+            await response.aclose()
+
+    def _read_error(self, status: int, detail: object, asked: float | None, raw: str | None = None) -> Fault | Busy:
+        """What an error answer means, in one sentence with the service's own words beside it."""
+        said = storable(self._redact(raw if raw is not None else json.dumps(detail)))
+        error_class = classify(status, detail)
+        if error_class is None:
+            return Busy(status, asked, said)
+        words = detail.get("message") if isinstance(detail, dict) else detail
+        because = f": {self._redact(words)}" if isinstance(words, str) and words.strip() else "."
+        what = {
+            ErrorClass.BAD_MEDIA: f"The model cannot examine this file ({status})",
+            ErrorClass.ML_UNAVAILABLE: f"The ML service failed ({status})",
+        }.get(error_class, f"The ML service refused the request ({status})")
+        return Fault(error_class, storable(what + because, 1000), said or None)
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask until there is an answer: through "come again later" while the deadline allows, through refused
+        connections for a short while. Raises Fault ML_UNAVAILABLE when patience or time is over.
+        """
+        began, tries, waits = time.monotonic(), 0, 0
+        while True:
+            try:
+                return await ask()
+            except Busy as busy:
+                seconds = pause(waits, self._timing.busy_pause, self._timing.busy_pause_max)
+                if busy.retry_after is not None:
+                    # A little more than asked, and not all at once: many pods were told the same.
+                    seconds = busy.retry_after * (1 + pause(0, 0.1, 0.1)) + pause(0, self._timing.ml_pause, 1.0)
+                if seconds + self._timing.last_word >= self._clock.left():
+                    raise Fault(
+                        ErrorClass.ML_UNAVAILABLE,
+                        "The ML service stayed busy until the attempt's time was over.",
+                        busy.said,
+                    ) from None
+                log.info(
+                    "the ML service is busy, waiting", extra={"seconds": round(seconds, 1), "said": busy.said[:200]}
+                )
+                await asyncio.sleep(seconds)
+                began, tries, waits = time.monotonic(), 0, waits + 1
+            except httpx.TransportError as error:
+                seconds = pause(tries, self._timing.ml_pause, self._timing.ml_pause_max)
+                over = time.monotonic() - began + seconds > self._timing.ml_patience
+                if over or seconds + self._timing.last_word >= self._clock.left():
+                    raise Fault(
+                        ErrorClass.ML_UNAVAILABLE,
+                        f"The connection to the ML service failed ({type(error).__name__}).",
+                        storable(self._redact(str(error))) or None,
+                    ) from None
+                log.info("the ML service cannot be reached, asking again", extra={"error": type(error).__name__})
+                await asyncio.sleep(seconds)
+                tries += 1
+
+
+def _pieces(response: httpx.Response, limit: int | None) -> AsyncIterator[bytes]:
+    return body.unpacked(response.aiter_raw(65536), response.headers.get("content-encoding", ""), limit)
+
+
+async def _start(response: httpx.Response) -> bytes:
+    """The first 64 KiB of an error's body; an error whose body cannot be read is still that error."""
+    read = bytearray()
+    try:
+        async for piece in _pieces(response, _MAX_ERROR):
+            read += piece
+    except (httpx.TransportError, Fault):
+        pass
+    return bytes(read)
+
+
+def _status(error: dict[str, object]) -> int:
+    status = error.get("status")
+    return status if isinstance(status, int) and 400 <= status <= 599 else 500
