@@ -1,6 +1,6 @@
 """Streams the first audio stream of an untrusted file as blocks of float samples; memory does not grow with length.
 
-Next to it: `video.py` (frames). Used by AUDIO-EVIDENCE-V1; libav's errors become BadMedia here and nowhere else.
+Next to it: `container.py` (opens the file), `video.py` (frames). Used by AUDIO-EVIDENCE-V1; libav's errors become BadMedia here and nowhere else.
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from drishtiksha_models.decode.container import open_container
 from drishtiksha_models.detector import BadMedia, Unsupported
 
 Samples = NDArray[np.float32]
 """Channels x samples, full scale is 1.0; a lossy codec may pass it."""
 
-FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,wav,mp3,flac,ogg,aac,aiff"
-"""Containers that may be opened; without an allow-list playlists and pictures would open as media."""
-OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 MAX_SECONDS = 1800.0
 """What is read of one file; the rest is left out and said in the coverage."""
 MAX_RATE = 192_000
@@ -74,7 +72,7 @@ class SoundTrack:
 def open_sound(path: Path) -> SoundTrack:
     """Look at a file's first audio stream. Raises Unsupported when there is none, BadMedia when it cannot be read."""
     try:
-        with av.open(str(path), options=dict(OPTIONS)) as container:
+        with open_container(path) as container:
             if not container.streams.audio:
                 raise Unsupported("This file has no audio stream.")
             stream = container.streams.audio[0]
@@ -94,7 +92,7 @@ def _frames(path: Path) -> Iterator[av.AudioFrame]:
     """Decoded frames; a damaged packet is passed over until there are too many of them."""
     damaged = 0
     try:
-        with av.open(str(path), options=dict(OPTIONS)) as container:
+        with open_container(path) as container:
             stream = container.streams.audio[0]
             stream.thread_type = "NONE"
             for packet in container.demux(stream):

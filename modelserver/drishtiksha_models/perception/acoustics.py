@@ -34,7 +34,8 @@ KEPT_RUNS = 1000
 
 def decibels(power: Doubles | Floats) -> Doubles:
     """10 log10 of a power, not below FLOOR_DB."""
-    return 10.0 * np.log10(np.maximum(power.astype(np.float64), 10.0 ** (FLOOR_DB / 10.0)))
+    level: Doubles = 10.0 * np.log10(np.maximum(power.astype(np.float64), 10.0 ** (FLOOR_DB / 10.0)))
+    return level
 
 
 class Runs:
@@ -158,7 +159,7 @@ class Framer:
         self.rate = rate
         self.size = 2 ** round(np.log2(rate * 0.046))
         self.hop = self.size // 2
-        self.frequencies: Doubles = np.fft.rfftfreq(self.size, 1 / rate)
+        self.frequencies: Doubles = np.asarray(np.fft.rfftfreq(self.size, 1 / rate), np.float64)
         self._window = np.hanning(self.size + 1)[:-1]
         self._gain = (2.0 / self._window.sum()) ** 2
         self._rest = np.zeros(0, np.float32)
