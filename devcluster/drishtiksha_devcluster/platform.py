@@ -58,6 +58,7 @@ def up(home: Path, names: Iterable[str] = (), *, report: Report = silent, option
                 now.end(str(plan.programs))
 
         # One parent for all; what a killed one left is ended first.
+        specs = plan.specs(wanted)
         with step("supervisor", report) as now:
             if not control.running():
                 left = control.end_leftovers()
@@ -67,7 +68,6 @@ def up(home: Path, names: Iterable[str] = (), *, report: Report = silent, option
             now.end(f"pid {control.call('status')['pid']}")
 
         # PostgreSQL first, since all else begins with its schema; the others start beside it.
-        specs = plan.specs(wanted)
         with step("PostgreSQL", report) as now:
             if "postgres" in specs:
                 now.going("making the database cluster")

