@@ -1,0 +1,201 @@
+"""Containers as processes: exit codes, signals, memory, and that nothing is left when the node dies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from drishtiksha_devcluster.node import census
+from drishtiksha_devcluster.node.address import Address
+from drishtiksha_devcluster.node.launch import Launch
+from drishtiksha_devcluster.node.memory import MemoryWatch
+from drishtiksha_devcluster.node.process import CannotStart, Process
+from drishtiksha_devcluster.node.records import Records, end_all_leftovers, pod_folder
+
+HOG = "import time\nhold = bytearray(120_000_000)\ntime.sleep(60)"
+UID = "11111111-2222-3333-4444-555555555555"
+
+
+def launch(folder: Path, *argv: str, **env: str) -> Launch:
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(pod_folder(folder, UID)), **env}
+    return Launch(argv, environment, folder, folder / "main.log", None)
+
+
+def shell(folder: Path, script: str) -> Process:
+    return Process(launch(folder, "/bin/sh", "-c", script))
+
+
+async def until(true: Callable[[], object]) -> None:
+    end = time.monotonic() + 15
+    while not true():
+        assert time.monotonic() < end, "it did not happen"
+        await asyncio.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    found = census.entry(pid)
+    return found is not None and not found.zombie
+
+
+async def child_of(folder: Path) -> int:
+    """The pid that a script wrote into the file `child`."""
+    file = folder / "child"
+    await until(lambda: file.exists() and file.read_text().strip())
+    return int(file.read_text())
+
+
+@pytest.mark.parametrize(
+    ("script", "code"), [("true", 0), ("exit 76", 76), ("kill -9 $$", 137), ("kill -TERM $$", 143)]
+)
+async def test_the_exit_code_says_how_it_ended(tmp_path: Path, script: str, code: int) -> None:
+    assert await shell(tmp_path, script).wait() == code
+
+
+async def test_a_command_that_does_not_exist_cannot_be_started(tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match="/no/such"):
+        Process(launch(tmp_path, "/no/such/program"))
+
+
+async def test_both_outputs_go_to_the_log_and_the_environment_is_only_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_OF_THE_NODE", "hush")
+    await Process(launch(tmp_path, "/bin/sh", "-c", "env; echo err >&2; cat", MINE="yes")).wait()
+    log = (tmp_path / "main.log").read_text()
+    assert "MINE=yes" in log
+    assert "err" in log
+    assert "hush" not in log
+
+
+async def test_what_a_container_started_ends_with_its_first_process(tmp_path: Path) -> None:
+    process = shell(tmp_path, "sleep 60 & echo $! > child; sleep 0.2")
+    child = await child_of(tmp_path)
+    await process.wait()
+    await until(lambda: not alive(child))
+
+
+async def test_kill_ends_children_in_sessions_of_their_own_too(tmp_path: Path) -> None:
+    process = shell(tmp_path, "setsid sleep 60 & echo $! > child; wait")
+    child = await child_of(tmp_path)
+    await until(lambda: (found := census.entry(child)) is not None and found.session == child)
+    process.kill()
+    assert await process.wait() == 137
+    await until(lambda: not alive(child))
+
+
+async def test_a_frozen_process_does_nothing_until_it_is_thawed(tmp_path: Path) -> None:
+    process = shell(tmp_path, "while true; do date +%N >> ticks; sleep 0.02; done")
+    ticks = tmp_path / "ticks"
+    await until(ticks.exists)
+    process.freeze(True)
+    await until(lambda: Path(f"/proc/{process.pid}/stat").read_text().split()[2] == "T")
+    size = ticks.stat().st_size
+    await asyncio.sleep(0.2)
+    assert ticks.stat().st_size == size
+    process.freeze(False)
+    await until(lambda: ticks.stat().st_size > size)
+    process.kill()
+    await process.wait()
+
+
+async def test_a_container_above_its_memory_limit_is_killed_with_its_children_counted(tmp_path: Path) -> None:
+    watch = MemoryWatch()
+    script = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {HOG!r}])"
+    hog = Process(launch(tmp_path, sys.executable, "-c", script))
+    modest = Process(launch(tmp_path, sys.executable, "-c", "import time; time.sleep(60)"))
+    watch.add(hog, 100_000_000)
+    watch.add(modest, 100_000_000)
+    assert await hog.wait() == 137
+    assert hog.killed_for_memory
+    assert modest.running
+    modest.kill()
+    assert await modest.wait() == 137
+    assert not modest.killed_for_memory
+    await watch.close()
+
+
+def test_a_killed_node_takes_its_containers_with_it_and_its_records_find_the_rest(tmp_path: Path) -> None:
+    program = f"""
+import asyncio
+from pathlib import Path
+from drishtiksha_devcluster.node.launch import Launch
+from drishtiksha_devcluster.node.process import Process
+from drishtiksha_devcluster.node.records import Records
+async def main():
+    folder = Path({str(tmp_path)!r})
+    env = {{"PATH": "/usr/bin:/bin", "HOME": str(folder / "pods" / {UID!r})}}
+    started = Process(Launch(("/bin/sh", "-c", "sleep 60 & echo $! > child; wait"), env, folder, folder / "log", None))
+    Records(folder, "cpu-0").write({UID!r}, {{"main": started}})
+    (folder / "main").write_text(str(started.pid))
+    await started.wait()
+asyncio.run(main())
+"""
+    node = subprocess.Popen([sys.executable, "-c", program])
+    main, child = asyncio.run(_pids(tmp_path))
+    node.send_signal(signal.SIGKILL)
+    node.wait()
+    asyncio.run(until(lambda: not alive(main)))
+    assert alive(child), "the kernel ends only the first process"
+    assert end_all_leftovers(tmp_path) == 1
+    asyncio.run(until(lambda: not alive(child)))
+    assert end_all_leftovers(tmp_path) == 0
+
+
+async def _pids(folder: Path) -> tuple[int, int]:
+    child = await child_of(folder)
+    file = folder / "main"
+    await until(lambda: file.exists() and file.read_text())
+    return int(file.read_text()), child
+
+
+async def test_a_process_that_only_has_the_same_pid_is_left_alone(tmp_path: Path) -> None:
+    stranger = shell(tmp_path, "sleep 60")
+    records = Records(tmp_path, "cpu-0")
+    stranger.born -= 1
+    records.write(UID, {"main": stranger})
+    assert records.end_leftovers() == [UID]
+    assert stranger.running
+    assert alive(stranger.pid)
+    stranger.kill()
+    await stranger.wait()
+
+
+def test_a_forgotten_pod_leaves_no_folder_and_no_record(tmp_path: Path) -> None:
+    records = Records(tmp_path, "cpu-0")
+    pod_folder(tmp_path, UID).mkdir(parents=True)
+    records.write(UID, {})
+    records.forget(UID)
+    assert not pod_folder(tmp_path, UID).exists()
+    assert records.end_leftovers() == []
+
+
+def test_two_pods_never_have_one_address() -> None:
+    first, second = Address("same"), Address("same")
+    assert first.text != second.text
+    wanted = first.text
+    first.release()
+    third = Address("same")
+    assert third.text == wanted
+    second.release()
+    third.release()
+
+
+def test_the_census_reads_names_with_spaces_and_brackets(tmp_path: Path) -> None:
+    program = tmp_path / "odd ) name ("
+    program.symlink_to("/bin/sleep")
+    process = subprocess.Popen([program, "60"], start_new_session=True)
+    try:
+        found = census.entry(process.pid)
+        assert found is not None
+        assert (found.parent, found.session) == (os.getpid(), process.pid)
+    finally:
+        process.kill()
+        process.wait()
