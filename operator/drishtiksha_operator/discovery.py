@@ -190,6 +190,11 @@ class Discovery:
             self._running = asyncio.create_task(self._ask_all())
         return await asyncio.shield(self._running)
 
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """The newest answers, however old; empty before the first look."""
+        return self._last.answers if self._last is not None else ()
+
     async def _ask_all(self) -> Look:
         at = self.clock()
         answers = await asyncio.gather(*(self._ask(service) for service in self.config.services))

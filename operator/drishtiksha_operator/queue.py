@@ -108,6 +108,11 @@ class KeyQueue:
         self._later.clear()
         self._backing_off.clear()
 
+    async def idle(self) -> None:
+        """Wait until no key is being looked at and none is ready."""
+        while self._busy or self._ready:
+            await asyncio.sleep(0.02)
+
     @property
     def depth(self) -> int:
         """Keys that are ready and wait for a worker."""

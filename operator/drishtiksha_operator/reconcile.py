@@ -1,0 +1,309 @@
+"""The story of a run, told once: look, decide, take the steps that are due, report. Any event may start it, any
+number of times; only the rows and a fresh look at the cluster count, so a lost or repeated event changes nothing.
+
+`handlers` and `sweep` start it through `queue`; `discovery`, `starting` and `attempts` are its chapters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from drishtiksha.bus import Bus
+from drishtiksha.database.events import Announcement
+from drishtiksha.database.outbox import Outbox
+from drishtiksha.database.runs import Concluded, FrozenModel, Runs
+from drishtiksha.database.snapshot import RunSnapshot
+from drishtiksha.domain.analysis import Thresholds
+from drishtiksha.domain.errors import ErrorClass
+from drishtiksha.kube import KubeConflict, KubeNotFound, Object
+from drishtiksha.resources import MediaAnalyses, resource_name, status_object
+from drishtiksha.settings import Operator
+
+from . import manifests
+from .attempts import Attempts
+from .config import Config
+from .discovery import Discovery, choose
+from .health import Figures
+from .starting import Starting
+from .status import final_message, final_reason, status_of
+
+log = structlog.get_logger()
+
+STATUS_EVERY = 2.0
+"""Seconds between two writes of one run's status while it is not final."""
+AGAIN = 0.2
+"""Seconds after which to look again when the resource changed while we looked."""
+REMEMBERED = 20_000
+"""Runs whose last status write is remembered."""
+
+
+@dataclass
+class Reconciler:
+    """Everything the story needs. `clock` is monotonic seconds."""
+
+    runs: Runs
+    outbox: Outbox
+    bus: Bus
+    analyses: MediaAnalyses
+    discovery: Discovery
+    attempts: Attempts
+    starting: Starting
+    config: Config
+    settings: Operator
+    figures: Figures
+    clock: Callable[[], float]
+    _written: OrderedDict[str, tuple[float, str]] = field(default_factory=OrderedDict)
+    """By run: when we last wrote its status, and the resourceVersion that this made."""
+    _nothing_since: dict[uuid.UUID, float] = field(default_factory=dict)
+    """By run: the first look that found no compatible model."""
+
+    async def look(self, key: str) -> float | None:
+        """Look after one run. Returns the seconds after which to look again at the latest, or None."""
+        try:
+            run_id = uuid.UUID(key)
+        except ValueError:
+            return None
+        run = await self.runs.snapshot(run_id)
+        resource = await self.analyses.get(run_id)
+        self.figures.looked()
+
+        # A resource without a run is reported and let go when somebody deletes it. It is never executed.
+        if run is None:
+            await self._without_run(key, resource)
+            return None
+
+        # A deleted media's resource is only let go; the dispatcher erases the rest.
+        if run.deleted:
+            await self._let_go(resource)
+            return None
+
+        # What is seen of the Jobs comes first: an attempt that has ended may have been the last.
+        seen = await self.attempts.observe(run, resource)
+        await self._tell(*seen.announcements)
+        if seen.changed:
+            run = await self._again(run)
+
+        wait, waiting, ahead = seen.look_in, None, None
+        if not run.terminal:
+            step = await self._move(run, resource)
+            run, wait, waiting, ahead = step.run, _sooner(wait, step.look_in), step.waiting, step.ahead
+        if run.terminal:
+            self._nothing_since.pop(run_id, None)
+        if resource is not None:
+            wait = _sooner(wait, await self._report(run, resource, waiting, ahead))
+        return wait
+
+    # -- moving a run on ----------------------------------------------------------------------------------------------
+
+    async def _move(self, run: RunSnapshot, resource: Object | None) -> _Step:
+        """Take the steps that are due for a run that is not final."""
+        # The cluster refuses the resource: nothing can run.
+        if run.create_rejected is not None and resource is None:
+            return await self._end(
+                run, ErrorClass.CLUSTER_REJECTED, f"The cluster refuses the resource: {run.create_rejected}"
+            )
+
+        # Cancelling is a level: a wish in the rows, or a deletion of the resource of a run that is not final.
+        if run.cancel_requested or (resource is not None and "deletionTimestamp" in resource["metadata"]):
+            await self._tell(await self.runs.carry_out_cancel(run.id))
+            step = await self._conclude(run, ErrorClass.CANCELLED, "The run was cancelled.")
+            seen = await self.attempts.observe(step.run, resource)
+            return _Step(step.run, look_in=_sooner(step.look_in, seen.look_in))
+
+        # A resource that is simply gone was lost, not cancelled: it is wished for again.
+        if resource is None:
+            if not run.create_pending:
+                log.warning("a run's resource is lost; it is made again", run=str(run.id))
+                await self.outbox.again(run.id)
+            return _Step(run, look_in=30.0)
+
+        # If the set of models is not frozen yet, ask which are loaded.
+        if not run.frozen:
+            return await self._freeze(run, resource)
+
+        # All models have ended: the run is concluded.
+        if all(a.terminal for a in run.analyses):
+            return await self._conclude(run)
+
+        # A run that has grown too old waits for nothing more.
+        if self._age(run) > self.settings.run_age_limit:
+            text = "The run is too old: it waited longer than its age limit for a place or another attempt."
+            changed = await self.attempts.give_up_waiting(run, text)
+            if changed:
+                await self._tell(*changed)
+                return await self._conclude(await self._again(run))
+
+        # Whatever has a place gets its attempt, its Secret and its Job.
+        begun = await self.starting.start(run, resource)
+        await self._tell(*begun.announcements)
+        after = await self._again(run) if begun.changed else run
+        if begun.changed and all(a.terminal for a in after.analyses):
+            return await self._conclude(after)
+        return _Step(after, look_in=begun.look_in, ahead=begun.ahead)
+
+    async def _freeze(self, run: RunSnapshot, resource: Object) -> _Step:
+        """Fix the expected set, or say why it cannot be fixed yet, or that it never will."""
+        age = self._age(run)
+        look = await self.discovery.look()
+        choice = choose(self.config, look, run.media_type, run.has_audio, run.requested_models)
+        for warning in choice.warnings:
+            log.warning(warning, run=str(run.id))
+        if choice.offers:
+            models = [
+                FrozenModel(o.name, o.version, o.source, o.execution, self._budget(o.name)) for o in choice.offers
+            ]
+            await self._tell(await self.runs.freeze(run.id, models))
+            return await self._move(await self._again(run), resource)
+
+        if choice.waiting is not None:
+            self._nothing_since.pop(run.id, None)
+            limit = self.settings.run_age_limit if choice.nobody else self.settings.discovery_deadline
+            if age > limit:
+                # A deadline fires only after a fresh look that was no good.
+                fresh = await self.discovery.look(after=self.clock())
+                again = choose(self.config, fresh, run.media_type, run.has_audio, run.requested_models)
+                if again.waiting is not None:
+                    return await self._end(
+                        run, ErrorClass.NO_DISCOVERY, f"The models could not be discovered. {again.waiting}"
+                    )
+                return _Step(run, look_in=AGAIN)
+            return _Step(run, waiting=choice.waiting, look_in=min(5.0 if age < 120 else 20.0, max(1.0, limit - age)))
+
+        # No compatible model is believed after two looks some time apart.
+        first = self._nothing_since.setdefault(run.id, look.at)
+        if look.at - first >= self.settings.second_look:
+            what = f"media of type {run.media_type}" + (
+                "" if run.requested_models is None else " among those asked for"
+            )
+            return await self._end(run, ErrorClass.NO_COMPATIBLE_MODEL, f"No loaded model takes {what}.")
+        text = "No loaded model takes this media; there is one more look before the run fails."
+        return _Step(run, waiting=text, look_in=max(1.0, first + self.settings.second_look - self.clock() + 0.5))
+
+    async def _end(self, run: RunSnapshot, error: ErrorClass, message: str) -> _Step:
+        """End a run from outside: its unfinished analyses fail with `error`, then it is concluded."""
+        for analysis in run.analyses:
+            if not analysis.terminal:
+                await self._tell(await self.runs.fail_analysis(analysis.id, error, message))
+        return await self._conclude(run, error, message)
+
+    async def _conclude(
+        self, run: RunSnapshot, unfrozen: ErrorClass | None = None, message: str | None = None
+    ) -> _Step:
+        """Let the rows say how the run ended; every terminal status comes from here."""
+        done: Concluded | None = await self.runs.conclude(
+            run.id,
+            unfrozen=unfrozen,
+            message=message,
+            thresholds=Thresholds(self.settings.fake_from, self.settings.real_to),
+            weights=self.config.weights(a.model for a in run.analyses),
+        )
+        if done is not None:
+            await self._tell(done.announcement)
+            self.figures.concluded(done.status, done.reason)
+            log.info("run concluded", run=str(run.id), status=done.status, reason=done.reason)
+        after = await self._again(run)
+        return _Step(after, look_in=None if after.terminal else 5.0)
+
+    # -- reporting ----------------------------------------------------------------------------------------------------
+
+    async def _report(
+        self, run: RunSnapshot, resource: Object, waiting: str | None, ahead: dict[str, int] | None
+    ) -> float | None:
+        """Show the rows in the resource, only where it differs; tell the end once; then let it go."""
+        before: dict[str, Any] = resource.get("status") or {}
+        generation = resource["metadata"].get("generation", 1)
+        now: datetime = run.now
+        wanted = status_object(
+            status_of(run, waiting=waiting, ahead=ahead), generation=generation, previous=before, now=now
+        )
+        key = str(run.id)
+        try:
+            if wanted != before:
+                at, _ = self._written.get(key, (float("-inf"), ""))
+                wait = at + STATUS_EVERY - self.clock()
+                if wait > 0 and not run.terminal:
+                    return wait
+                if run.terminal and not _is_complete(before):
+                    await self._tell_end(run, resource)
+                resource = await self.analyses.apply_status(resource, wanted)
+                self._remember(key, resource["metadata"]["resourceVersion"])
+            if run.terminal:
+                await self._let_go(resource)
+        except KubeConflict:
+            return AGAIN
+        except KubeNotFound:
+            return None
+        return None
+
+    async def _tell_end(self, run: RunSnapshot, resource: Object) -> None:
+        good = run.status.value != "FAILED"
+        event = manifests.final_event(resource, final_reason(run), final_message(run), good=good, now=run.now)
+        await self.starting.jobs.create_event(event)
+
+    async def _let_go(self, resource: Object | None) -> None:
+        """Take the finalizer off: nothing of this run is held any more."""
+        if resource is not None and await self.analyses.release(resource):
+            self._written.pop(resource["metadata"]["name"].removeprefix("ma-"), None)
+
+    async def _without_run(self, key: str, resource: Object | None) -> None:
+        if resource is None:
+            return
+        self.figures.strangers.add(resource_name(key))
+        if "deletionTimestamp" in resource["metadata"]:
+            await self._let_go(resource)
+            self.figures.strangers.discard(resource_name(key))
+        else:
+            log.warning("a MediaAnalysis has no run; it is not executed", resource=resource_name(key))
+
+    def is_our_own_echo(self, key: str, resource_version: str) -> bool:
+        """Whether an event only tells us what we have just written ourselves."""
+        return self._written.get(key, (0.0, ""))[1] == resource_version
+
+    # -- small words --------------------------------------------------------------------------------------------------
+
+    async def _again(self, run: RunSnapshot) -> RunSnapshot:
+        """The rows as they are now; as they were, if they have gone in between."""
+        return await self.runs.snapshot(run.id) or run
+
+    async def _tell(self, *announcements: Announcement | None) -> None:
+        """After the commit: the relays may read new events."""
+        last = {a.user_id: a.seq for a in announcements if a is not None}
+        await asyncio.gather(*(self.bus.wake_user(user, seq) for user, seq in last.items()))
+
+    def _remember(self, key: str, resource_version: str) -> None:
+        self._written[key] = (self.clock(), resource_version)
+        self._written.move_to_end(key)
+        while len(self._written) > REMEMBERED:
+            self._written.popitem(last=False)
+
+    def _age(self, run: RunSnapshot) -> float:
+        return float((run.now - run.created_at) / timedelta(seconds=1))
+
+    def _budget(self, model: str) -> int:
+        return self.config.models.profile(model).attempts or self.settings.attempts
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Where a run stands after its steps: the rows now, and when and why it waits."""
+
+    run: RunSnapshot
+    look_in: float | None = None
+    waiting: str | None = None
+    ahead: dict[str, int] | None = None
+
+
+def _sooner(a: float | None, b: float | None) -> float | None:
+    return b if a is None else a if b is None else min(a, b)
+
+
+def _is_complete(status: dict[str, Any]) -> bool:
+    return any(c.get("type") == "Complete" and c.get("status") == "True" for c in status.get("conditions") or [])
