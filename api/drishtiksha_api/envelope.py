@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from drishtiksha.domain.errors import (
     EmailTaken,
@@ -125,6 +126,10 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         return refusal(request, validation(list(error.errors())))
 
+    async def of_leavers(_request: Request, _error: Exception) -> Response:
+        return Response(status_code=499)  # nobody is there to read it
+
+    app.add_exception_handler(ClientDisconnect, of_leavers)
     for kind in (Problem, Unavailable, NotFound, EmailTaken, RunActive, NotActive, QuotaExceeded, Fenced, Exception):
         app.add_exception_handler(kind, ours)
     app.add_exception_handler(HTTPException, of_framework)

@@ -18,7 +18,7 @@ class Links:
 
     def __init__(self, keys: SigningKeys, base_url: str, lifetime: float) -> None:
         self._keys = keys
-        self._base = base_url
+        self.base = base_url
         self._lifetime = lifetime
 
     def media(self, media_id: uuid.UUID, created_at: datetime, now: datetime) -> str:
@@ -32,7 +32,7 @@ class Links:
     def _signed(self, path: str, created_at: datetime, now: datetime) -> str:
         link = self._keys.link(path, link_expiry(created_at, now, self._lifetime))
         query = urlencode({"expires": link.expires, "key": link.key_id, "signature": link.signature})
-        return f"{self._base}{path}?{query}"
+        return f"{self.base}{path}?{query}"
 
     def check(self, path: str, *, expires: str, key: str, signature: str, now: float) -> None:
         """Raise Problem when the link is not ours (TOKEN_INVALID) or its time has passed (TOKEN_EXPIRED)."""

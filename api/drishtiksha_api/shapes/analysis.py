@@ -14,9 +14,6 @@ from drishtiksha.database.tables import Analysis, AnalysisError, AnalysisFact, A
 
 from .values import columns, maybe_moment, moment, with_unit
 
-MAX_FRAMES = 20_000
-"""Frames in one answer; more are thinned evenly, and `framesTotal` says how many there are."""
-
 _PICTURES = ("heatmap", "visualization", "votes", "overlay", "picture", "spectrogram")
 ArtifactLink = Callable[[uuid.UUID], str]
 """An artifact's id to its signed link."""
@@ -27,11 +24,13 @@ class Depth(Enum):
 
     FULL = "full"
     LIST = "list"
-    """Arrays per frame and series are empty."""
+    """Series and regions are empty, as are arrays per frame."""
 
 
-def analysis(row: Analysis, media_type: str, link: ArtifactLink, depth: Depth = Depth.FULL) -> dict[str, Any]:
-    """The whole analysis object of one model."""
+def analysis(
+    row: Analysis, media_type: str, frames: Sequence[FrameAnalysis], link: ArtifactLink, depth: Depth = Depth.FULL
+) -> dict[str, Any]:
+    """The whole analysis object of one model; `frames` are evenly spaced if there were too many."""
     video, full = media_type == "VIDEO", depth is Depth.FULL
     listed = [a for a in row.artifacts if a.listed]
     return {
@@ -63,10 +62,10 @@ def analysis(row: Analysis, media_type: str, link: ArtifactLink, depth: Depth = 
         "limits": [limit.text for limit in row.limits],
         "facts": {fact.name: _fact(fact) for fact in row.facts},
         "metrics": {metric.name: metric.value for metric in row.metrics},
-        "evidence": {"series": _series(row) if full else [], "regions": _regions(row)},
+        "evidence": {"series": _series(row) if full else [], "regions": _regions(row) if full else []},
         "note": row.note,
         "analysisDetails": _details(row) if video else None,
-        "frameAnalysis": [_frame(f) for f in thinned(row.frames, MAX_FRAMES)] if video and full else [],
+        "frameAnalysis": [_frame(f) for f in frames] if video else [],
         "framesTotal": row.frames_total,
         "temporalAnalysis": _temporal(row) if video else None,
         "audioAnalysis": _audio(row, listed, link) if media_type == "AUDIO" else None,
@@ -89,14 +88,6 @@ def attempt(row: Attempt) -> dict[str, Any]:
         "startedAt": maybe_moment(row.started_at),
         "finishedAt": maybe_moment(row.finished_at),
     }
-
-
-def thinned(frames: Sequence[FrameAnalysis], limit: int) -> Sequence[FrameAnalysis]:
-    """At most `limit` of the frames, evenly spaced, the first and the last among them."""
-    if len(frames) <= limit:
-        return frames
-    step = (len(frames) - 1) / (limit - 1)
-    return [frames[round(i * step)] for i in range(limit)]
 
 
 def _frame(row: FrameAnalysis) -> dict[str, Any]:

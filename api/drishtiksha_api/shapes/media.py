@@ -5,14 +5,16 @@ The rows come with their relationships loaded; links are made for the owner at t
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime
 from typing import Any
 
+from drishtiksha.database.media import MediaView
 from drishtiksha.database.tables import Media, Run
 from drishtiksha.domain.media import FOLDERS, MediaType
 from drishtiksha_api.links import Links
 
-from .analysis import ArtifactLink, Depth, analysis, attempt
+from .analysis import Depth, analysis, attempt
 from .payload import result_payload
 from .users import owner
 from .values import columns, maybe_moment, moment
@@ -34,10 +36,10 @@ def media(row: Media, links: Links, now: datetime) -> dict[str, Any]:
     }
 
 
-def full_media(row: Media, links: Links, now: datetime, depth: Depth = Depth.FULL) -> dict[str, Any]:
-    """The full object; in a list only the latest run, and without arrays per frame."""
-    latest = next((run for run in row.runs if run.id == row.latest_run_id), None)
-    runs = row.runs if depth is Depth.FULL else [latest] if latest else []
+def full_media(view: MediaView, links: Links, now: datetime, depth: Depth = Depth.FULL) -> dict[str, Any]:
+    """The full object of a view; one for a list holds only the latest run, and no arrays per frame."""
+    row = view.media
+    latest = next((r for r in view.runs if r.id == row.latest_run_id), None)
     return {
         **media(row, links, now),
         "user": owner(row.user),
@@ -45,18 +47,18 @@ def full_media(row: Media, links: Links, now: datetime, depth: Depth = Depth.FUL
         "imageMetadata": _image(row),
         "audioMetadata": _audio(row),
         "verdict": verdict(latest) if latest else None,
-        "analyses": _analyses(row, latest, links, now, depth) if latest else [],
-        "analysisRuns": [run(r, row, links, now, depth) for r in runs],
+        "analyses": _analyses(view, latest, links, now, depth) if latest else [],
+        "analysisRuns": [run(r, view, links, now, depth) for r in view.runs],
     }
 
 
 def run(
-    row: Run, of: Media, links: Links, now: datetime, depth: Depth = Depth.FULL, *, attempts: bool = False
+    row: Run, view: MediaView, links: Links, now: datetime, depth: Depth = Depth.FULL, *, attempts: bool = False
 ) -> dict[str, Any]:
     """One run with its analyses; with their attempts where they were asked for."""
-    shown = _analyses(of, row, links, now, depth)
+    shown = _analyses(view, row, links, now, depth)
     for one, shape in zip(row.analyses, shown, strict=True):
-        shape["resultPayload"] = result_payload(one, of.media_type, depth)
+        shape["resultPayload"] = result_payload(one, view.media.media_type, view.frames.get(one.id, []))
         if attempts:
             shape["attempts"] = [attempt(a) for a in one.attempts]
     return {
@@ -64,6 +66,7 @@ def run(
         "mediaId": str(row.media_id),
         "runNumber": row.number,
         **columns(row, "status", "reason", "requested_reason"),
+        "message": row.message,
         "verdict": verdict(row),
         "createdAt": moment(row.created_at),
         "startedAt": maybe_moment(row.started_at),
@@ -84,13 +87,13 @@ def verdict(row: Run) -> dict[str, Any] | None:
     }
 
 
-def _analyses(of: Media, row: Run, links: Links, now: datetime, depth: Depth) -> list[dict[str, Any]]:
-    link = _artifact_link(of, links, now)
-    return [analysis(one, of.media_type, link, depth) for one in row.analyses]
+def _analyses(view: MediaView, row: Run, links: Links, now: datetime, depth: Depth) -> list[dict[str, Any]]:
+    of = view.media
 
+    def link(artifact_id: uuid.UUID) -> str:
+        return links.artifact(of.id, artifact_id, of.created_at, now)
 
-def _artifact_link(of: Media, links: Links, now: datetime) -> ArtifactLink:
-    return lambda artifact_id: links.artifact(of.id, artifact_id, of.created_at, now)
+    return [analysis(one, of.media_type, view.frames.get(one.id, []), link, depth) for one in row.analyses]
 
 
 def _video(row: Media) -> dict[str, Any] | None:

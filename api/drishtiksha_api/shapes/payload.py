@@ -5,14 +5,13 @@ Snake case, as a dialect-3 service answers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from drishtiksha.database.tables import Analysis
-
-from .analysis import MAX_FRAMES, Depth, thinned
+from drishtiksha.database.tables import Analysis, FrameAnalysis
 
 
-def result_payload(row: Analysis, media_type: str, depth: Depth) -> dict[str, Any] | None:
+def result_payload(row: Analysis, media_type: str, frames: Sequence[FrameAnalysis]) -> dict[str, Any] | None:
     """Null unless COMPLETED; in a list without its frames."""
     if row.status != "COMPLETED":
         return None
@@ -27,21 +26,18 @@ def result_payload(row: Analysis, media_type: str, depth: Depth) -> dict[str, An
     }
     match media_type:
         case "VIDEO":
-            return common | _video(row, depth)
+            return common | _video(row, frames)
         case "AUDIO":
             return common | _audio(row)
         case _:
             return common | _image(row)
 
 
-def _video(row: Analysis, depth: Depth) -> dict[str, Any]:
+def _video(row: Analysis, frames: Sequence[FrameAnalysis]) -> dict[str, Any]:
     return {
         "frame_count": row.details.frame_count if row.details else row.frames_total,
         "frames_analyzed": row.frames_total,
-        "frame_predictions": [
-            {"index": f.frame_number, "score": f.score, "prediction": f.prediction}
-            for f in (thinned(row.frames, MAX_FRAMES) if depth is Depth.FULL else ())
-        ],
+        "frame_predictions": [{"index": f.frame_number, "score": f.score, "prediction": f.prediction} for f in frames],
         "metrics": {metric.name: metric.value for metric in row.metrics},
     }
 

@@ -1,0 +1,161 @@
+"""The public api put together: REST, Socket.IO around it, and the work in its background.
+
+`build` only connects what was made elsewhere; nothing here waits for a neighbour.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import socketio
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from drishtiksha.database.counts import Counts
+from drishtiksha.database.events import Events
+from drishtiksha.database.media import MediaStore, Quota
+from drishtiksha.database.outbox import Outbox
+from drishtiksha.database.results import Results
+from drishtiksha.database.users import Users
+from drishtiksha.resources import MediaAnalyses
+
+from . import envelope, sockets
+from .dispatcher import Dispatcher
+from .documentation import document
+from .edge import Edge
+from .intake.probe import Prober
+from .intake.upload import Intake
+from .janitor import Janitor
+from .links import Links
+from .metrics import GaugeCache
+from .mlstatus import MLStatus
+from .neighbours import Neighbours
+from .passwords import Passwords
+from .principal import Doorkeeper
+from .readiness import say_who_is_missing
+from .relay import Relay
+from .routes import auth, content, health, media, monitoring
+from .ticks import Ticks
+from .tokens import Tokens
+
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+_ALLOWED = [
+    "Authorization", "Content-Type", "X-Requested-With", "X-API-Key", "X-Request-ID", "Idempotency-Key",
+    "If-None-Match", "Prefer", "Last-Event-ID",
+]  # fmt: skip
+_EXPOSED = [
+    "Content-Disposition", "Content-Length", "Content-Range", "ETag", "Location", "Retry-After", "X-Next-Cursor",
+    "X-Request-ID", "Idempotency-Replayed",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Options:
+    """The api's own settings as plain values. Sizes in bytes, the upload limit included."""
+
+    base_url: str
+    frontend_urls: list[str]
+    max_upload_bytes: int
+    quota: Quota
+    ml_url: str | None
+    ml_api_key: str | None
+    ml_channel: str
+
+
+@dataclass(frozen=True)
+class Api:
+    """What `main` runs: the application for the public port, its numbers for the metrics port, its background work."""
+
+    asgi: ASGIApp
+    rest: FastAPI
+    gauges: GaugeCache
+    dispatcher: Dispatcher
+    janitor: Janitor
+    relay: Relay
+    _around: Neighbours
+    _ml_channel: str
+
+    @asynccontextmanager
+    async def background(self) -> AsyncIterator[None]:
+        """The dispatcher, the janitor and the relay run for the time of the block."""
+        bus = self._around.bus
+        work = (
+            say_who_is_missing(self._around),
+            self.dispatcher.run(),
+            self.janitor.run(),
+            self.relay.hear(bus, self._ml_channel),
+            self.relay.look(bus),
+        )
+        tasks = [asyncio.create_task(one) for one in work]
+        try:
+            yield
+        finally:
+            self.relay.close()
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with suppress(asyncio.CancelledError):
+                    await task
+
+
+def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options: Options) -> Api:
+    """Connect everything."""
+    database = around.database
+    users, store, events, counts = Users(database), MediaStore(database), Events(database), Counts(database)
+    links = Links(around.keys, options.base_url, around.url_lifetime)
+    doorkeeper = Doorkeeper(tokens, users)
+    dispatcher = Dispatcher(Outbox(database), store, resources, around.objects)
+
+    rest = FastAPI(title="Drishtiksha", version="1", redirect_slashes=False, docs_url=None, redoc_url=None)
+    state: dict[str, Any] = {
+        "neighbours": around,
+        "users": users,
+        "media": store,
+        "counts": counts,
+        "tokens": tokens,
+        "passwords": Passwords(),
+        "doorkeeper": doorkeeper,
+        "links": links,
+        "intake": Intake(around.objects, Prober(), options.max_upload_bytes),
+        "quota": options.quota,
+        "dispatcher": dispatcher,
+        "ml_status": MLStatus(around.bus, options.ml_url, options.ml_api_key),
+    }
+    for name, value in state.items():
+        setattr(rest.state, name, value)
+    for module in (health, auth, content, monitoring, media):  # content before media: its paths are the longer ones
+        rest.include_router(module.router)
+    envelope.install(rest)
+    document(rest)
+
+    sio = sockets.server(options.frontend_urls)
+    relay = Relay(events, store, links, _emitter(sio), Ticks(Results(database).owner))
+    sockets.Sockets(sio, doorkeeper, relay)
+    dressed: ASGIApp = Edge(_with_cors(rest, options.frontend_urls))
+    asgi = socketio.ASGIApp(sio, other_asgi_app=dressed)
+    janitor = Janitor(database, store, around.objects)
+    return Api(asgi, rest, GaugeCache(counts), dispatcher, janitor, relay, around, options.ml_channel)
+
+
+def _with_cors(app: ASGIApp, origins: list[str]) -> ASGIApp:
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_credentials=True,
+        allow_methods=_METHODS,
+        allow_headers=_ALLOWED,
+        expose_headers=_EXPOSED,
+        max_age=600,
+    )
+
+
+def _emitter(sio: socketio.AsyncServer) -> Any:
+    async def emit(name: str, to: str, payload: dict[str, Any]) -> None:
+        await sio.emit(name, payload, to=to)
+
+    return emit

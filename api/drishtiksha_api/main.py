@@ -1,0 +1,123 @@
+"""`drishtiksha-api serve` and `drishtiksha-api door`: settings in, servers up, and down again without losing an answer."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Sequence
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from drishtiksha import kubeconfig, logs, settings
+from drishtiksha.domain.errors import BadSettings
+
+log = structlog.get_logger()
+
+_GRACE = {"serve": 3, "door": 30}
+"""Seconds that requests under way may still take after SIGTERM; long-polling clients would hold the api for ever."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point. Exit 2 for a bad setting, with a sentence that names it."""
+    parser = argparse.ArgumentParser(prog="drishtiksha-api", description="The public api, or the internal door.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="REST, Socket.IO and the dispatcher on PORT, metrics on DRISHTIKSHA_METRICS_PORT")
+    commands.add_parser("door", help="the runners' door on DRISHTIKSHA_DOOR_PORT; never expose it outside the cluster")
+    command = parser.parse_args(arguments).command
+    logs.configure("api" if command == "serve" else "door")
+    try:
+        for sentence in settings.check_names():
+            log.warning(sentence)
+        asyncio.run(_serve() if command == "serve" else _door())
+    except BadSettings as error:
+        print(f"drishtiksha-api: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+async def _serve() -> None:
+    from drishtiksha.database.media import Quota
+    from drishtiksha.kube import Kube
+    from drishtiksha.resources import MediaAnalyses
+
+    from . import metrics
+    from .app import Options, build
+    from .neighbours import open_neighbours
+    from .tokens import Tokens
+
+    http, auth, ml = settings.load(settings.Http), settings.load(settings.Auth), settings.load(settings.ML)
+    cluster, redis = settings.load(settings.Kubernetes), settings.load(settings.Redis)
+    listen = settings.load(settings.Metrics)
+    options = Options(
+        base_url=http.base_url,
+        frontend_urls=http.frontend_urls,
+        max_upload_bytes=http.max_upload_bytes,
+        quota=Quota(http.quota_bytes, http.quota_media),
+        ml_url=ml.url,
+        ml_api_key=ml.api_key.get_secret_value() if ml.api_key else None,
+        ml_channel=redis.ml_channel,
+    )
+    tokens = Tokens(auth.jwt_secret.get_secret_value(), auth.jwt_lifetime)
+    around = open_neighbours("api")
+    async with Kube(kubeconfig.connect(), agent="drishtiksha-api") as kube:
+        api = build(around, MediaAnalyses(kube, cluster.namespace), tokens, options)
+        async with _side_server(metrics.build(around, api.gauges), listen.host, listen.port), api.background():
+            await _run(api.asgi, http.host, http.port, _GRACE["serve"])
+    await around.close()
+
+
+async def _door() -> None:
+    from . import metrics
+    from .door.app import build
+    from .neighbours import open_neighbours
+    from .readiness import say_who_is_missing
+
+    door, listen = settings.load(settings.Door), settings.load(settings.Metrics)
+    around = open_neighbours("door")
+    async with _side_server(metrics.build(around, None), listen.host, listen.port):
+        waiting = asyncio.create_task(say_who_is_missing(around))
+        await _run(build(around), door.host, door.port, _GRACE["door"])
+        waiting.cancel()
+    await around.close()
+
+
+async def _run(app: ASGIApp, host: str, port: int, grace: int) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    await uvicorn.Server(_config(app, host, port, grace)).serve()
+
+
+@contextlib.asynccontextmanager
+async def _side_server(app: ASGIApp, host: str, port: int) -> AsyncIterator[None]:
+    """A second server on another port for the time of the block; it leaves the signals to the first."""
+    server = uvicorn.Server(_config(app, host, port, 1))
+    setattr(server, "capture_signals", contextlib.nullcontext)  # noqa: B010 - a method is replaced on purpose
+    task = asyncio.create_task(server.serve())
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        with contextlib.suppress(SystemExit):
+            await task
+
+
+def _config(app: ASGIApp, host: str, port: int, grace: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=grace,
+        h11_max_incomplete_event_size=32 * 1024,
+    )
+
+
+if __name__ == "__main__":
+    main()

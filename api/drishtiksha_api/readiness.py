@@ -1,0 +1,71 @@
+"""Who of our neighbours is there. Asked by `/readyz`, and at the start, where we say for whom we wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import cache
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from drishtiksha.database.upkeep import schema_version
+from drishtiksha.domain.errors import DrishtikshaError
+
+from .neighbours import Neighbours
+
+log = structlog.get_logger()
+
+_TIMEOUT = 5.0
+
+
+async def missing(neighbours: Neighbours) -> dict[str, str]:
+    """The neighbours that are away, and a sentence each; empty when all are there."""
+    checks: dict[str, Callable[[], Awaitable[str | None]]] = {
+        "postgres": lambda: _postgres(neighbours),
+        "redis": lambda: _redis(neighbours),
+        "objects": lambda: _objects(neighbours),
+    }
+    said = await asyncio.gather(*(_asked(check) for check in checks.values()))
+    return {name: sentence for name, sentence in zip(checks, said, strict=True) if sentence is not None}
+
+
+async def say_who_is_missing(neighbours: Neighbours) -> None:
+    """Log for whom we wait until everybody is there; the routes answer 503 as long."""
+    delay = 0.5
+    while away := await missing(neighbours):
+        log.warning("waiting for neighbours", **away)
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, 15.0)
+    log.info("all neighbours are there")
+
+
+async def _asked(check: Callable[[], Awaitable[str | None]]) -> str | None:
+    try:
+        async with asyncio.timeout(_TIMEOUT):
+            return await check()
+    except TimeoutError:
+        return "does not answer in time"
+    except (DrishtikshaError, SQLAlchemyError, OSError):
+        return "does not answer"
+
+
+async def _postgres(neighbours: Neighbours) -> str | None:
+    found, expected = await schema_version(neighbours.database), await asyncio.to_thread(_head)
+    return None if found == expected else f"the schema is at {found}, not at {expected}: run drishtiksha-migrate"
+
+
+@cache
+def _head() -> str:
+    from drishtiksha.database.migrate import head  # Alembic is heavy, and needed once
+
+    return head()
+
+
+async def _redis(neighbours: Neighbours) -> str | None:
+    return None if await neighbours.bus.ping() else "does not answer"
+
+
+async def _objects(neighbours: Neighbours) -> str | None:
+    await neighbours.objects.check()
+    return None

@@ -1,0 +1,198 @@
+"""The relay: brings each connected user her own events, in order, each socket from its own place.
+
+Redis only wakes it; what is told is read from Postgres, and nothing that arrives on Redis decides who may see an
+event. With Redis away it looks by itself every few seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from drishtiksha import bus
+from drishtiksha.bus import Bus
+from drishtiksha.database.events import Events, StoredEvent
+from drishtiksha.database.media import MediaStore
+from drishtiksha.domain.errors import DrishtikshaError
+from drishtiksha.domain.events import EventType
+
+from .links import Links
+from .shapes.analysis import Depth
+from .shapes.events import Message, progress_update, run_ended
+from .shapes.media import full_media
+from .ticks import Ticks
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 15.0
+"""Between two looks by itself while Redis is there."""
+LOOK_SECONDS_ALONE = 2.0
+"""The same while Redis is away."""
+_BATCH = 500
+
+Emit = Callable[[str, str, dict[str, Any]], Awaitable[None]]
+"""Event name, room or socket, payload."""
+
+
+@dataclass
+class Listener:
+    """One connected user: how far each of her sockets has got, and the task that serves them."""
+
+    user_id: uuid.UUID
+    cursors: dict[str, int] = field(default_factory=dict)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class Relay:
+    """Knows the connected users of this replica."""
+
+    def __init__(self, events: Events, media: MediaStore, links: Links, emit: Emit, ticks: Ticks) -> None:
+        self._events = events
+        self._media = media
+        self._links = links
+        self._emit = emit
+        self._ticks = ticks
+        self._listeners: dict[uuid.UUID, Listener] = {}
+        self._redis_is_there = False
+
+    def sockets_of(self, user_id: uuid.UUID) -> int:
+        """How many sockets of a user are open here."""
+        listener = self._listeners.get(user_id)
+        return len(listener.cursors) if listener else 0
+
+    async def add(self, user_id: uuid.UUID, socket: str, last_seq: int | None) -> None:
+        """Serve a socket from the event after `last_seq` on; None: from now on."""
+        newest = (await self._events.last_seq([user_id])).get(user_id, 0)
+        start = newest if last_seq is None else min(last_seq, newest)
+        if last_seq is not None and 0 < start < newest:
+            await self._tell_gap(user_id, socket, start)
+        listener = self._listeners.get(user_id)
+        if listener is None:
+            listener = self._listeners[user_id] = Listener(user_id)
+            listener.task = asyncio.create_task(self._serve(listener), name=f"relay {user_id}")
+        listener.cursors[socket] = start
+        listener.wake.set()
+
+    def remove(self, user_id: uuid.UUID, socket: str) -> None:
+        """A socket is gone."""
+        listener = self._listeners.get(user_id)
+        if listener is None:
+            return
+        listener.cursors.pop(socket, None)
+        if not listener.cursors:
+            del self._listeners[user_id]
+            if listener.task is not None:
+                listener.task.cancel()
+
+    async def hear(self, channel_bus: Bus, ml_channel: str) -> None:
+        """Wake-ups and ephemeral progress from Redis, until cancelled."""
+        async for heard in channel_bus.listen(bus.USERS, bus.TICKS, ml_channel):
+            self._redis_is_there = True
+            if heard is None:  # a new connection: something may have been missed
+                self._wake_all()
+                continue
+            channel, message = heard
+            if channel == bus.USERS:
+                self._wake(message.get("userId"))
+            else:
+                await self._tick(message, ours=channel == bus.TICKS)
+
+    async def look(self, channel_bus: Bus) -> None:
+        """Look for new events without being woken, until cancelled: often while Redis is away."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS if self._redis_is_there else LOOK_SECONDS_ALONE)
+            self._redis_is_there = await channel_bus.ping()
+            try:
+                newest = await self._events.last_seq(list(self._listeners)) if self._listeners else {}
+            except DrishtikshaError:
+                continue
+            for user_id, seq in newest.items():
+                listener = self._listeners.get(user_id)
+                if listener and any(cursor < seq for cursor in listener.cursors.values()):
+                    listener.wake.set()
+
+    def close(self) -> None:
+        """End all tasks."""
+        for listener in self._listeners.values():
+            if listener.task is not None:
+                listener.task.cancel()
+        self._listeners.clear()
+
+    def _wake(self, user_id: object) -> None:
+        try:
+            listener = self._listeners.get(uuid.UUID(str(user_id)))
+        except ValueError:
+            return
+        if listener is not None:
+            listener.wake.set()
+
+    def _wake_all(self) -> None:
+        for listener in self._listeners.values():
+            listener.wake.set()
+
+    async def _tick(self, message: dict[str, Any], *, ours: bool) -> None:
+        if not self._listeners:
+            return
+        try:
+            told = await self._ticks.admit(message, ours=ours, now=time.monotonic())
+        except DrishtikshaError:
+            return  # ephemeral: lost without harm
+        if told is not None and told[0] in self._listeners:
+            user_id, payload = told
+            await self._emit("progress_update", str(user_id), payload)
+
+    async def _serve(self, listener: Listener) -> None:
+        while True:
+            await listener.wake.wait()
+            listener.wake.clear()
+            try:
+                while await self._deliver(listener):
+                    pass
+            except DrishtikshaError as error:
+                log.warning("the relay waits", error=str(error))
+                await asyncio.sleep(1.0)
+                listener.wake.set()
+            except Exception:
+                log.exception("the relay stumbled; it goes on")
+                await asyncio.sleep(1.0)
+
+    async def _deliver(self, listener: Listener) -> bool:
+        """Bring one batch to all sockets that do not have it; False when there was none."""
+        if not listener.cursors:
+            return False
+        served = list(listener.cursors)  # a socket that joins meanwhile may need earlier ones: it has the next turn
+        found = await self._events.after(listener.user_id, min(listener.cursors.values()), _BATCH)
+        for stored in found:
+            messages = await self._messages(listener.user_id, stored)
+            for socket in served:
+                if listener.cursors.get(socket, stored.seq) < stored.seq:
+                    for name, payload in messages:
+                        await self._emit(name, socket, payload)
+                    if socket in listener.cursors:
+                        listener.cursors[socket] = stored.seq
+        return len(found) == _BATCH
+
+    async def _messages(self, user_id: uuid.UUID, stored: StoredEvent) -> list[Message]:
+        messages = [progress_update(user_id, stored)]
+        if stored.type is EventType.MEDIA_DELETED and stored.media_id is not None:
+            self._ticks.forget(stored.media_id)
+        if stored.type is EventType.RUN_COMPLETED and stored.media_id is not None:
+            view = await self._media.latest(stored.media_id)
+            if view is not None and view.media.user_id == user_id:
+                shown = full_media(view, self._links, datetime.now(UTC), Depth.LIST)
+                messages += run_ended(user_id, stored, shown)
+        return messages
+
+    async def _tell_gap(self, user_id: uuid.UUID, socket: str, start: int) -> None:
+        """The numbers that are no longer kept, if the client missed any."""
+        first = await self._events.after(user_id, start, 1)
+        if first and first[0].seq > start + 1:
+            await self._emit("events_gap", socket, {"firstSeq": start + 1, "lastSeq": first[0].seq - 1})

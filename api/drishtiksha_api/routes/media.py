@@ -1,0 +1,278 @@
+"""Media: upload, list, look, describe, delete, and their runs."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, cast
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, Field, StringConstraints
+
+from drishtiksha.database.media import MediaStore, NewMedia, Quota
+from drishtiksha.database.session import new_id
+from drishtiksha.domain.errors import QuotaExceeded
+from drishtiksha.domain.media import MAX_DESCRIPTION, MAX_FILENAME, MediaType, clean_filename
+from drishtiksha.domain.status import RunStatus
+from drishtiksha_api.bodies import documented, json_body
+from drishtiksha_api.dispatcher import Dispatcher
+from drishtiksha_api.envelope import success
+from drishtiksha_api.intake.upload import Intake
+from drishtiksha_api.links import Links
+from drishtiksha_api.neighbours import neighbours_of
+from drishtiksha_api.principal import Caller
+from drishtiksha_api.problems import VALIDATION_FAILED, Problem, invalid, media_not_found
+from drishtiksha_api.shapes import media as shapes
+from drishtiksha_api.shapes.analysis import Depth
+
+router = APIRouter(prefix="/api/v1/media", tags=["media"])
+
+_UUID = re.compile(r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
+_TRACEPARENT = re.compile(r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
+MAX_LIST = 1000
+"""Media in a list that was asked for without a limit."""
+ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+_UPLOAD_FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary"},
+                        "description": {"type": "string", "maxLength": MAX_DESCRIPTION},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+class Change(BaseModel):
+    """What an owner may change; any other key is refused by name."""
+
+    model_config = {"extra": "allow"}
+
+    description: Annotated[str, StringConstraints(max_length=MAX_DESCRIPTION)] | None = None
+    filename: Annotated[str, StringConstraints(min_length=1, max_length=MAX_FILENAME)] | None = None
+
+
+class Rerun(BaseModel):
+    """A rerun: only these models, and why."""
+
+    models: Annotated[list[ModelName], Field(min_length=1, max_length=32)] | None = None
+    reason: Annotated[str, StringConstraints(max_length=500)] | None = None
+
+
+def media_id_of(text: str) -> uuid.UUID:
+    """An id from a path; anything that is none is as unknown as an unknown one."""
+    if not _UUID.match(text):
+        raise media_not_found()
+    return uuid.UUID(text)
+
+
+@router.post("", status_code=202, openapi_extra=_UPLOAD_FORM)
+async def upload(request: Request, caller: Caller) -> Response:
+    """Take in a file. 202 means: its bytes are durable, and its row is committed."""
+    intake, around = cast(Intake, request.app.state.intake), neighbours_of(request)
+    length = request.headers.get("content-length", "")
+    received = await intake.receive(
+        new_id(),
+        request.headers.get("content-type", ""),
+        int(length) if length.isdigit() else None,
+        request.stream(),
+    )
+    new = NewMedia(
+        id=received.media_id,
+        run_id=new_id(),
+        user_id=caller.user_id,
+        filename=received.filename,
+        description=received.description,
+        object_key=received.key,
+        size=received.stored.size,
+        sha256=received.stored.sha256,
+        probe=received.probe,
+        traceparent=_traceparent(request),
+    )
+    try:
+        announcement = await _store(request).accept(new, cast(Quota, request.app.state.quota))
+    except QuotaExceeded:  # any other error may have come after the commit: then the janitor decides about the bytes
+        await intake.discard(received.key)
+        raise
+    _dispatcher(request).poke()
+    await around.bus.wake_user(announcement.user_id, announcement.seq)
+    row = await _store(request).content(new.id)
+    if row is None:  # deleted between the two
+        raise media_not_found()
+    data = shapes.media(row, _links(request), _now())
+    headers = {"Location": f"{_links(request).base}/api/v1/media/{row.id}"}
+    return success(data, "Media uploaded and queued for analysis.", status=202, headers=headers)
+
+
+@router.get("")
+async def listing(
+    request: Request,
+    caller: Caller,
+    limit: Annotated[int | None, Query(ge=1, le=100)] = None,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    status: Annotated[RunStatus | None, Query()] = None,
+    media_type: Annotated[Literal["VIDEO", "AUDIO", "IMAGE"] | None, Query(alias="mediaType")] = None,
+) -> Response:
+    """The caller's media, newest first. More than one page: `X-Next-Cursor`."""
+    most = limit or MAX_LIST
+    views = await _store(request).page(
+        caller.user_id,
+        limit=most + 1,
+        before=_read_cursor(cursor),
+        status=status,
+        media_type=MediaType(media_type) if media_type else None,
+    )
+    shown, now = views[:most], _now()
+    headers = {}
+    if len(views) > most:
+        headers["X-Next-Cursor"] = _cursor(shown[-1].media.created_at, shown[-1].media.id)
+    data = [shapes.full_media(view, _links(request), now, Depth.LIST) for view in shown]
+    return success(data, "Success", headers=headers)
+
+
+@router.get("/{media_id}")
+async def look(request: Request, caller: Caller, media_id: str) -> Response:
+    """One media with all its runs."""
+    view = await _store(request).get(caller.user_id, media_id_of(media_id))
+    return _tagged(request, shapes.full_media(view, _links(request), _now()), "Success")
+
+
+@router.patch("/{media_id}", openapi_extra=documented(Change))
+async def describe(
+    request: Request, caller: Caller, media_id: str, body: Annotated[Change, json_body(Change)]
+) -> Response:
+    """Change the description or the shown file name."""
+    changes = _changes(body)
+    wanted = media_id_of(media_id)
+    await _store(request).describe(caller.user_id, wanted, changes)
+    view = await _store(request).get(caller.user_id, wanted)
+    return success(shapes.full_media(view, _links(request), _now()), "Media updated successfully.")
+
+
+@router.delete("/{media_id}")
+async def remove(request: Request, caller: Caller, media_id: str) -> Response:
+    """Delete a media: running work ends, bytes and rows follow within minutes."""
+    announcement = await _store(request).remove(caller.user_id, media_id_of(media_id))
+    _dispatcher(request).poke()
+    await neighbours_of(request).bus.wake_user(announcement.user_id, announcement.seq)
+    return success({}, "Media deleted successfully.")
+
+
+@router.post("/{media_id}/analyze", status_code=202, openapi_extra=documented(Rerun, required=False))
+async def analyze(
+    request: Request, caller: Caller, media_id: str, body: Annotated[Rerun, json_body(Rerun, empty=True)]
+) -> Response:
+    """One more run of the same media."""
+    wanted = media_id_of(media_id)
+    announcement = await _store(request).rerun(
+        caller.user_id, wanted, models=body.models, reason=body.reason, traceparent=_traceparent(request)
+    )
+    _dispatcher(request).poke()
+    await neighbours_of(request).bus.wake_user(announcement.user_id, announcement.seq)
+    view = await _store(request).get(caller.user_id, wanted)
+    data = shapes.full_media(view, _links(request), _now())
+    return success(data, "A new analysis run has been successfully queued for this media.", status=202)
+
+
+@router.post("/{media_id}/cancel", status_code=202)
+async def cancel(request: Request, caller: Caller, media_id: str) -> Response:
+    """Ask for the end of the active run; the operator carries it out."""
+    wanted = media_id_of(media_id)
+    run_id = await _store(request).request_cancel(caller.user_id, wanted)
+    await neighbours_of(request).bus.wake_run(run_id)
+    view = await _store(request).get(caller.user_id, wanted)
+    data = shapes.full_media(view, _links(request), _now())
+    return success(data, "The analysis is being cancelled.", status=202)
+
+
+@router.get("/{media_id}/runs")
+async def runs(request: Request, caller: Caller, media_id: str) -> Response:
+    """All runs of a media, highest number first."""
+    view = await _store(request).get(caller.user_id, media_id_of(media_id))
+    now = _now()
+    return _tagged(request, [shapes.run(run, view, _links(request), now) for run in view.runs], "Success")
+
+
+@router.get("/{media_id}/runs/{number}")
+async def one_run(request: Request, caller: Caller, media_id: str, number: str) -> Response:
+    """One run, each analysis with its attempts."""
+    view = await _store(request).get(caller.user_id, media_id_of(media_id))
+    found = next((run for run in view.runs if str(run.number) == number), None)
+    if found is None:
+        raise media_not_found()
+    return _tagged(request, shapes.run(found, view, _links(request), _now(), attempts=True), "Success")
+
+
+def _changes(body: Change) -> dict[str, Any]:
+    for name in body.model_extra or {}:
+        errors = [{"field": name, "code": "NOT_UPDATABLE", "message": f"Field '{name}' is not updatable."}]
+        raise Problem("VALIDATION", f"Field '{name}' is not updatable.", errors=errors)
+    changes = body.model_dump(include=body.model_fields_set)
+    if not changes:
+        raise Problem("VALIDATION", VALIDATION_FAILED)
+    if "filename" in changes:
+        if changes["filename"] is None:
+            raise invalid("filename", "A file name cannot be null.")
+        changes["filename"] = clean_filename(changes["filename"])
+    return changes
+
+
+def _tagged(request: Request, data: Any, message: str) -> Response:
+    """The answer with a weak ETag of its content; 304 when the client has it."""
+    answer = success(data, message)
+    tag = f'W/"{hashlib.sha256(answer.body).hexdigest()[:32]}"'
+    answer.headers["ETag"] = tag
+    if tag in (given.strip() for given in request.headers.get("if-none-match", "").split(",")):
+        return Response(status_code=304, headers={"ETag": tag, "Cache-Control": "private, no-cache"})
+    return answer
+
+
+def _cursor(created_at: datetime, media_id: uuid.UUID) -> str:
+    return base64.urlsafe_b64encode(f"{created_at.isoformat()}|{media_id}".encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str | None) -> tuple[datetime, uuid.UUID] | None:
+    if cursor is None:
+        return None
+    try:
+        created, _, media_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition("|")
+        moment = datetime.fromisoformat(created)
+        if moment.tzinfo is None:
+            raise ValueError("no time zone")
+        return moment, uuid.UUID(media_id)
+    except (ValueError, binascii.Error):
+        raise invalid("cursor", "This is no cursor of ours.") from None
+
+
+def _traceparent(request: Request) -> str | None:
+    offered = request.headers.get("traceparent", "")
+    return offered if _TRACEPARENT.match(offered) else None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _store(request: Request) -> MediaStore:
+    return cast(MediaStore, request.app.state.media)
+
+
+def _links(request: Request) -> Links:
+    return cast(Links, request.app.state.links)
+
+
+def _dispatcher(request: Request) -> Dispatcher:
+    return cast(Dispatcher, request.app.state.dispatcher)

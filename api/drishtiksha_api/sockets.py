@@ -1,0 +1,94 @@
+"""Socket.IO: who may connect, and from where on she is told. What is told is the relay's business."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+import socketio
+import structlog
+from socketio.exceptions import ConnectionRefusedError
+
+from drishtiksha.domain.errors import DrishtikshaError
+
+from .principal import Doorkeeper
+from .problems import Problem
+from .relay import Relay
+
+log = structlog.get_logger()
+
+MAX_SOCKETS = 20
+"""Sockets of one user on one replica."""
+_NO_TOKEN = "Authentication error: No token provided."  # noqa: S105 - a sentence that clients compare
+_BAD_TOKEN = "Authentication error: Invalid token."  # noqa: S105
+
+
+def server(origins: list[str]) -> socketio.AsyncServer:
+    """The Socket.IO server. Client messages are ignored, and small."""
+    return socketio.AsyncServer(
+        async_mode="asgi",
+        cors_allowed_origins=origins or [],
+        max_http_buffer_size=64 * 1024,
+        ping_interval=25,
+        ping_timeout=20,
+        logger=False,
+        engineio_logger=False,
+    )
+
+
+class Sockets:
+    """The handshake."""
+
+    def __init__(self, sio: socketio.AsyncServer, doorkeeper: Doorkeeper, relay: Relay) -> None:
+        self._sio = sio
+        self._doorkeeper = doorkeeper
+        self._relay = relay
+        self._users: dict[str, uuid.UUID] = {}
+        self._welcomes: set[asyncio.Task[None]] = set()
+        sio.on("connect", self._connect)
+        sio.on("disconnect", self._disconnect)
+
+    async def _connect(self, sid: str, _environ: dict[str, Any], auth: Any = None) -> None:
+        said = auth if isinstance(auth, dict) else {}
+        token = said.get("token")
+        if not isinstance(token, str) or not token.strip():
+            raise ConnectionRefusedError(_NO_TOKEN)
+        try:
+            caller = await self._doorkeeper.recognise(token.strip().removeprefix("Bearer "))
+        except Problem:
+            raise ConnectionRefusedError(_BAD_TOKEN) from None
+        except DrishtikshaError:
+            raise ConnectionRefusedError("The service is temporarily unavailable.") from None
+        if self._relay.sockets_of(caller.user_id) >= MAX_SOCKETS:
+            raise ConnectionRefusedError("Too many connections.")
+        self._users[sid] = caller.user_id
+        # The client learns that it is connected after this handler returned; only then may anything be told.
+        welcome = asyncio.create_task(self._welcome(sid, caller.user_id, _seq(said.get("lastSeq"))))
+        self._welcomes.add(welcome)
+        welcome.add_done_callback(self._welcomes.discard)
+
+    async def _welcome(self, sid: str, user_id: uuid.UUID, last_seq: int | None) -> None:
+        await asyncio.sleep(0)
+        try:
+            await self._relay.add(user_id, sid, last_seq)
+        except DrishtikshaError:
+            await self._sio.disconnect(sid)  # the client comes again, with its lastSeq
+            return
+        if sid not in self._users:  # it left meanwhile
+            self._relay.remove(user_id, sid)
+            return
+        await self._sio.enter_room(sid, str(user_id))
+
+    async def _disconnect(self, sid: str, *_reason: Any) -> None:
+        user_id = self._users.pop(sid, None)
+        if user_id is not None:
+            self._relay.remove(user_id, sid)
+
+
+def _seq(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and value.isdigit() and len(value) < 19:
+        value = int(value)
+    return value if isinstance(value, int) and 0 <= value < 2**63 else None
