@@ -65,7 +65,8 @@ def control_plane(progress: Progress = lambda sentence, done: None) -> Path:
         # Whoever held the lock before us has probably made it.
         if is_whole(folder):
             return folder
-        part = folder.with_name(f"{folder.name}.part-{os.getpid()}")
+        # What a killed one left half-made is nobody's: only the holder of the lock makes anything here.
+        part = folder.with_name(f"{folder.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         try:

@@ -12,12 +12,14 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 
 from drishtiksha.domain.errors import DrishtikshaError
 
 from .download import Progress
+from .process import dies_with_parent
 from .toolchain import Go
 
 MODULES_SILENCE = 300.0
@@ -43,12 +45,13 @@ def build(go: Go, module: Path, target: Path, progress: Progress) -> None:
     # Fetch the modules and learn how many packages there are.
     said("looking at its modules")
     packages, fetched = 0, 0
-    for stream, line in _run(go, ["list", "-deps", "."], module, MODULES_SILENCE):
-        if stream == "out":
-            packages += 1
-        elif line.startswith("go: downloading"):
-            fetched += 1
-        said(f"{fetched} modules fetched" if fetched else "looking at its modules")
+    with closing(_run(go, ["list", "-deps", "."], module, MODULES_SILENCE)) as lines:
+        for stream, line in lines:
+            if stream == "out":
+                packages += 1
+            elif line.startswith("go: downloading"):
+                fetched += 1
+            said(f"{fetched} modules fetched" if fetched else "looking at its modules")
 
     # Compile: Go names each package when it begins with it; those it still has from before are not named.
     compiled = 0
@@ -63,11 +66,12 @@ def build(go: Go, module: Path, target: Path, progress: Progress) -> None:
         str(target),
         ".",
     ]
-    for stream, line in _run(go, arguments, module, COMPILE_SILENCE):
-        if stream == "err" and line and not line.startswith("go: "):
-            compiled += 1
-        what = f"package {compiled} of {packages}" if compiled else f"looking which of {packages} packages are new"
-        said(what, min(compiled / max(packages, 1), 0.99))
+    with closing(_run(go, arguments, module, COMPILE_SILENCE)) as lines:
+        for stream, line in lines:
+            if stream == "err" and line and not line.startswith("go: "):
+                compiled += 1
+            what = f"package {compiled} of {packages}" if compiled else f"looking which of {packages} packages are new"
+            said(what, min(compiled / max(packages, 1), 0.99))
     said("done", 1.0)
 
 
@@ -82,7 +86,7 @@ def linker_flags(module: Path) -> str:
     )
 
 
-def _run(go: Go, arguments: list[str], module: Path, silence: float) -> Iterator[tuple[str, str]]:
+def _run(go: Go, arguments: list[str], module: Path, silence: float) -> Generator[tuple[str, str], None, None]:
     """Go's lines as they come, as ("out"|"err", line), and ("tick", "") in between; a failure is BuildFailed."""
     process = subprocess.Popen(
         [str(go.program), *arguments],
@@ -94,6 +98,7 @@ def _run(go: Go, arguments: list[str], module: Path, silence: float) -> Iterator
         text=True,
         errors="replace",
         process_group=0,
+        preexec_fn=dies_with_parent(),  # noqa: PLW1509  a compiler that outlives us would write into a folder we reuse
     )
     lines: queue.Queue[tuple[str, str] | None] = queue.Queue()
     last_words: list[str] = []

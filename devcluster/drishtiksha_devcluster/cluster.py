@@ -169,7 +169,8 @@ def _apiserver(home: Path, ports: ClusterPorts, programs: Path, audit_log: Path 
     if audit_log is not None:
         flags += [f"--audit-policy-file={folder / 'audit-policy.yaml'}", f"--audit-log-path={audit_log}"]
     ready = f"{server(ports)}/readyz"
-    return _spec(programs, "kube-apiserver", flags, ready=ready, needs=("etcd",), grace=20.0)
+    # It would wait a minute for a forgotten `kubectl get -w` to end; what it has answered is in etcd already.
+    return _spec(programs, "kube-apiserver", flags, ready=ready, needs=("etcd",), grace=3.0)
 
 
 def _controller_manager(home: Path, ports: ClusterPorts, programs: Path, stock_qps: bool) -> ProcessSpec:

@@ -137,6 +137,29 @@ def test_a_module_proxy_that_says_nothing_is_given_up(fake_go, monkeypatch) -> N
     assert left_behind() == []
 
 
+def test_what_a_killed_build_left_is_in_nobodys_way(mirror, monkeypatch) -> None:
+    offer(mirror, monkeypatch, SCRIPT)
+    half = binary.cache() / f"{binary.module_hash(binary.source())}.part"
+    half.mkdir(parents=True)
+    (half / binary.MULTI_CALL).write_bytes(b"half")
+    folder = control_plane()
+    assert (folder / binary.MULTI_CALL).read_bytes() == SCRIPT
+    assert left_behind() == [folder.name]
+
+
+def test_an_interrupted_build_ends_its_compiler(fake_go, tmp_path: Path) -> None:
+    fake_go(build=f"echo $$ > {tmp_path}/pid; echo k8s.io/a >&2; exec sleep 60")
+
+    def interrupt(sentence: str, done: float | None) -> None:
+        if "package 1 of" in sentence:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        control_plane(interrupt)
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+    assert left_behind() == []
+
+
 def test_of_two_that_come_at_once_one_makes_it_and_the_other_waits(mirror, monkeypatch) -> None:
     offer(mirror, monkeypatch, SCRIPT)
     mirror.faults = ["stall"]
