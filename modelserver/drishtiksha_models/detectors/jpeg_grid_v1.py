@@ -99,7 +99,7 @@ class JpegGrid:
         ignored = {main.number} if main.significant else set()
         if saved.kind == "jpeg":
             ignored.add(0)  # the grid of the last save itself is no trace of an edit
-        found = places(cast, frozenset(ignored)) if min(part.shape[:2]) >= MIN_SIDE else []
+        found = places(cast, main, frozenset(ignored)) if min(part.shape[:2]) >= MIN_SIDE else []
         doubled = {p.grid for p in found if runs_everywhere(cast, p.grid, found)}
         deadline.check()
         return _Case(saved, main, found, doubled, cast, width, height, left, top).examination()

@@ -11,10 +11,10 @@ import math
 
 from .votes import BLOCK, GRIDS
 
-_CHANCE = 1.0 / GRIDS
+CHANCE = 1.0 / GRIDS
 
 
-def log10_tail(trials: float, successes: float, chance: float = _CHANCE) -> float:
+def log10_tail(trials: float, successes: float, chance: float = CHANCE) -> float:
     """log10 of an upper bound of P[Binomial(trials, chance) >= successes]; 0 when that is not surprising at all."""
     if trials <= 0 or successes <= trials * chance:
         return 0.0
@@ -31,7 +31,7 @@ def log10_tests(height: int, width: int) -> float:
     return math.log10(GRIDS) + math.log10(max(1.0, rectangles))
 
 
-def log10_nfa(pixels: int, votes: int, log_tests: float) -> float:
-    """log10 of the expected number of rectangles that would show so many votes by chance."""
+def log10_nfa(pixels: int, votes: int, log_tests: float, chance: float = CHANCE) -> float:
+    """log10 of the expected number of rectangles that would show so many votes, each having this chance."""
     block = BLOCK * BLOCK
-    return log_tests + log10_tail(pixels / block, votes // block)
+    return log_tests + log10_tail(pixels / block, votes // block, chance)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .nfa import log10_nfa, log10_tests
+from .nfa import log10_nfa, log10_tail, log10_tests
 from .votes import BLOCK, GRIDS
 
 LOG10_EPSILON = -3.0
@@ -62,14 +62,19 @@ def main_grid(votes: NDArray[np.uint8]) -> Grid:
     return Grid(best, float(counts[best] / votes.size), log10_nfa(votes.size, int(counts[best]), tests))
 
 
-def places(votes: NDArray[np.uint8], ignored: frozenset[int]) -> list[Place]:
-    """Significant rectangles of grids other than `ignored`, the most significant first."""
+def places(votes: NDArray[np.uint8], main: Grid, ignored: frozenset[int]) -> list[Place]:
+    """Significant rectangles of grids other than `ignored`, the most significant first.
+
+    The chance of a vote is 1/64, or the highest share that a mirrored grid has in the same rectangle, when the picture
+    has a main grid: see `_mirrored`.
+    """
     tests = log10_tests(*votes.shape)
     cells = _cells(votes)
     found = []
     for grid in range(GRIDS):
         if grid not in ignored:
-            found += [p for p in _places_of(grid, cells[:, :, grid], tests) if p.log10_nfa < LOG10_EPSILON]
+            twins = sorted(_mirrored(grid, main.number)) if main.significant else []
+            found += [p for p in _places_of(grid, cells, twins, tests) if p.log10_nfa < LOG10_EPSILON]
     return sorted(found, key=lambda p: p.log10_nfa)
 
 
@@ -77,8 +82,8 @@ def runs_everywhere(votes: NDArray[np.uint8], grid: int, found: list[Place]) -> 
     """Whether this second grid runs through the whole picture instead of lying in its places only.
 
     A picture that was cropped and compressed again carries its former grid everywhere; a pasted part carries its own
-    grid inside the part. So: places over more than half of the picture, or a significant number of votes outside of
-    them, among the pixels that do not follow the main grid.
+    grid inside the part. So: places over more than half of the picture, or significantly many votes outside of them,
+    among the pixels that do not follow the main grid.
     """
     own = [p for p in found if p.grid == grid]
     if sum(p.width * p.height for p in own) > votes.size / 2:
@@ -89,8 +94,25 @@ def runs_everywhere(votes: NDArray[np.uint8], grid: int, found: list[Place]) -> 
         top, left = max(0, place.y - BLOCK), max(0, place.x - BLOCK)
         outside[top : place.y + place.height + BLOCK, left : place.x + place.width + BLOCK] = False
     counts = _counts(votes[outside])
-    counts[int(_counts(votes).argmax())] = 0
-    return log10_nfa(int(counts.sum()), int(counts[grid]), log10_tests(1, 1)) < LOG10_EPSILON
+    main = int(_counts(votes).argmax())
+    counts[main] = 0
+    pixels = int(counts.sum())
+    if not pixels:
+        return False
+    chance = max([1 / GRIDS, *(float(counts[g]) / pixels for g in _mirrored(grid, main))])
+    return log10_tail(pixels / BLOCK**2, counts[grid] / BLOCK**2, min(chance, 0.99)) < LOG10_EPSILON
+
+
+def _mirrored(grid: int, main: int) -> set[int]:
+    """The grids that lie to the main grid as this one does, seen in a mirror or turned; without this one.
+
+    In smooth parts of any JPEG picture, grids beside the main grid get more than their share of votes, and their mirror
+    images as many. A pasted part favours one of them alone.
+    """
+    dx, dy = (grid - main) % BLOCK, (grid // BLOCK - main // BLOCK) % BLOCK
+    offsets = {(sx * a, sy * b) for a, b in ((dx, dy), (dy, dx)) for sx in (1, -1) for sy in (1, -1)}
+    twins = {(main // BLOCK + b) % BLOCK * BLOCK + (main + a) % BLOCK for a, b in offsets}
+    return twins - {grid, main}
 
 
 def _counts(votes: NDArray[np.uint8]) -> NDArray[np.intp]:
@@ -110,27 +132,30 @@ def _cells(votes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return counts
 
 
-def _places_of(grid: int, cells: NDArray[np.uint8], tests: float) -> list[Place]:
+def _places_of(grid: int, cells: NDArray[np.uint8], twins: list[int], tests: float) -> list[Place]:
     """Candidate places of one grid with their NFA: connected dense cells, as rectangles."""
     import cv2
 
-    dense = (cells >= _CELL_VOTES).astype(np.uint8)
+    dense = (cells[:, :, grid] >= _CELL_VOTES).astype(np.uint8)
     if not dense.any():
         return []
     side = 2 * _GAP + 1
     joined = cv2.dilate(dense, np.ones((side, side), dtype=np.uint8))
-    count, labels = cv2.connectedComponents(joined, connectivity=8)
-    labels = labels * dense
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     places = []
     for label in range(1, count):
-        ys, xs = np.nonzero(labels == label)
-        top, bottom, left, right = ys.min(), ys.max() + 1, xs.min(), xs.max() + 1
+        x, y, width, height = (int(edge) for edge in boxes[label][:4])
+        here = (slice(y, y + height), slice(x, x + width))
+        ys, xs = np.nonzero((labels[here] == label) & (dense[here] == 1))
+        top, bottom, left, right = y + ys.min(), y + ys.max() + 1, x + xs.min(), x + xs.max() + 1
         pixels = int(bottom - top) * int(right - left) * BLOCK * BLOCK
-        votes = int(cells[top:bottom, left:right].sum())
+        box = cells[top:bottom, left:right]
+        chance = max([1 / GRIDS, *(float(box[:, :, twin].sum()) / pixels for twin in twins)])
+        votes = int(box[:, :, grid].sum())
         places.append(
             Place(
                 int(left) * BLOCK, int(top) * BLOCK, int(right - left) * BLOCK, int(bottom - top) * BLOCK,
-                grid, log10_nfa(pixels, votes, tests),
+                grid, log10_nfa(pixels, votes, tests, chance),
             )
         )  # fmt: skip
     return places
