@@ -25,8 +25,9 @@ MAX_CONTAINERS = 500_000
 """Objects and arrays in one answer: 16 MiB of `[[],[],…` would become 350 MiB in memory."""
 
 _STEP = 1024 * 1024
-_PICTURE = re.compile(rb"[A-Za-z0-9+/=\\_-]{16384,}")
-"""A run of base64 this long (slashes may come escaped) is a picture's and does not count as plain JSON."""
+_BASE64 = re.compile(rb"[A-Za-z0-9+/=\\_-]+")  # slashes may come escaped
+_LONG = 1024
+"""A run of base64 letters this long is part of a picture and does not count as plain JSON."""
 
 
 def contract(message: str, said: str | None = None) -> Fault:
@@ -65,32 +66,49 @@ async def unpacked(chunks: AsyncIterator[bytes], encoding: str, limit: int | Non
         raise contract("The ML service's answer ended in the middle of its packed data.")
 
 
+class Meter:
+    """Counts an answer while it arrives, so that a bomb is given up long before it has unfolded."""
+
+    def __init__(self) -> None:
+        self._total = self._plain = 0
+
+    def add(self, piece: bytes) -> None:
+        """Raises Fault ML_CONTRACT when the answer is too large. The first 16 MiB are free: they may be pictures."""
+        self._total += len(piece)
+        if self._total > MAX_PLAIN:
+            self._plain += len(piece) - _pictured(piece)
+        if self._plain > MAX_PLAIN or self._total > MAX_BODY:
+            raise contract(f"The ML service's answer is larger than {MAX_PLAIN} bytes, its pictures aside.")
+
+
 async def lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Split a body into its lines; empty ones are left out, a last one without an end counts."""
-    waiting = bytearray()
+    """Split a body into its lines, each within an answer's limit; empty ones are left out, the last needs no end."""
+    waiting, meter = bytearray(), Meter()
     async for piece in pieces:
         start = 0
         while (end := piece.find(b"\n", start)) >= 0:
             waiting += piece[start:end]
             if waiting.strip():
                 yield bytes(waiting)
-            waiting.clear()
-            start = end + 1
+            waiting, meter, start = bytearray(), Meter(), end + 1
+        meter.add(piece[start:])
         waiting += piece[start:]
-        if len(waiting) > MAX_BODY:
-            raise contract(f"The ML service's answer is larger than {MAX_BODY} bytes.")
     if waiting.strip():
         yield bytes(waiting)
 
 
 async def whole(pieces: AsyncIterator[bytes]) -> bytes:
-    """All of a body."""
-    return b"".join([piece async for piece in pieces])
+    """All of a body, within an answer's limit."""
+    read, meter = [], Meter()
+    async for piece in pieces:
+        meter.add(piece)
+        read.append(piece)
+    return b"".join(read)
 
 
 def parse(raw: bytes) -> dict[str, object]:
     """A JSON object from measured bytes. Raises Fault ML_CONTRACT with what is wrong."""
-    if len(raw) > MAX_PLAIN and len(raw) - sum(m.end() - m.start() for m in _PICTURE.finditer(raw)) > MAX_PLAIN:
+    if len(raw) > MAX_PLAIN and len(raw) - _pictured(raw) > MAX_PLAIN:
         raise contract(f"The ML service's answer is larger than {MAX_PLAIN} bytes, its pictures aside.")
     if raw.count(b"{") + raw.count(b"[") > MAX_CONTAINERS:
         raise contract(f"The ML service's answer has more than {MAX_CONTAINERS} objects and arrays.")
@@ -106,6 +124,12 @@ def parse(raw: bytes) -> dict[str, object]:
     if not isinstance(value, dict):
         raise contract("The ML service's answer is no JSON object.", raw[:2000].decode("utf-8", "replace"))
     return value
+
+
+def _pictured(piece: bytes) -> int:
+    """How many bytes are base64: long runs, or the whole piece."""
+    runs = (m.end() - m.start() for m in _BASE64.finditer(piece))
+    return sum(run for run in runs if run >= _LONG or run == len(piece))
 
 
 class _NotFinite(Exception):

@@ -203,7 +203,7 @@ class Door:
                             digest, have, before = hashlib.sha256(), 0, 0
                             file.seek(0)
                             file.truncate()
-                        async for chunk in response.aiter_raw(65536):
+                        async for chunk in response.aiter_raw():
                             have += len(chunk)
                             if have > told.size:
                                 return False

@@ -93,7 +93,7 @@ class Model:
             )
             async with self._answer(request) as response:
                 if response.headers.get("content-type", "").split(";", 1)[0].strip().lower() != LINES:
-                    return body.parse(await body.whole(_pieces(response, body.MAX_BODY)))
+                    return body.parse(await body.whole(_pieces(response, None)))
                 # Ticks may come for as long as the analysis runs: each line has its own limit.
                 async for line in body.lines(_pieces(response, None)):
                     said = body.parse(line)
@@ -175,7 +175,7 @@ class Model:
 
 
 def _pieces(response: httpx.Response, limit: int | None) -> AsyncIterator[bytes]:
-    return body.unpacked(response.aiter_raw(65536), response.headers.get("content-encoding", ""), limit)
+    return body.unpacked(response.aiter_raw(), response.headers.get("content-encoding", ""), limit)
 
 
 async def _start(response: httpx.Response) -> bytes:

@@ -33,13 +33,17 @@ MEDIA = bytes(range(256)) * 1200  # 300 KiB: several chunks
 
 @dataclass
 class Reply:
-    """A scripted answer. `cut`: close the connection after so many bytes of the body; `after`: seconds before it."""
+    """A scripted answer. `cut`: close the connection after so many bytes of the body; `after`: seconds before it;
+    `pieces`: (bytes, seconds to wait after them); `unread`: answer before the request's body was read.
+    """
 
     status: int = 200
     body: bytes = b"{}"
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None
     after: float = 0.0
+    pieces: tuple[tuple[int, float], ...] = ()
+    unread: bool = False
 
 
 @dataclass
@@ -71,7 +75,9 @@ class Double:
         raise NotImplementedError
 
     async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
-        chunks, more = [], True
+        script = self.script.get(_route(scope["path"]), [])
+        scripted = script.pop(0) if script else None
+        chunks, more = [], scripted is None or not scripted.unread
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -81,8 +87,7 @@ class Double:
         headers = {k.decode().lower(): v.decode() for k, v in scope["headers"]}
         call = Call(scope["method"], scope["path"], headers, b"".join(chunks), time.monotonic())
         self.calls.append(call)
-        script = self.script.get(_route(call.path), [])
-        reply = (script.pop(0) if script else None) or self.ordinary(call)
+        reply = scripted or self.ordinary(call)
         await asyncio.sleep(reply.after)
         given = {"content-length": str(len(reply.body)), **reply.headers}
         await send(
@@ -96,7 +101,12 @@ class Double:
             await send({"type": "http.response.body", "body": reply.body[: reply.cut], "more_body": True})
             await asyncio.sleep(0.02)
             raise ConnectionAbortedError("scripted cut")
-        await send({"type": "http.response.body", "body": reply.body})
+        rest = reply.body
+        for size, wait in reply.pieces:
+            await send({"type": "http.response.body", "body": rest[:size], "more_body": True})
+            await asyncio.sleep(wait)
+            rest = rest[size:]
+        await send({"type": "http.response.body", "body": rest})
 
 
 class DoorDouble(Double):
@@ -236,6 +246,18 @@ def door(sockets: tuple[Socket, Socket]) -> DoorDouble:
 def service(sockets: tuple[Socket, Socket]) -> ServiceDouble:
     sockets[1].app = double = ServiceDouble()
     return double
+
+
+@pytest.fixture
+def reply() -> Callable[..., Reply]:
+    """Makes a scripted answer; a body may be given as text or as an object for JSON."""
+
+    def make(status: int = 200, body: object = b"{}", **rest: object) -> Reply:
+        if isinstance(body, dict):
+            body = json.dumps(body)
+        return Reply(status, body.encode() if isinstance(body, str) else body, **rest)  # type: ignore[arg-type]
+
+    return make
 
 
 @pytest.fixture
