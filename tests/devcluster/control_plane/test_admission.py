@@ -27,9 +27,15 @@ def test_a_job_of_the_operator_gets_its_pod_where_restricted_is_enforced(
     # Its owner does not exist here, and the garbage collector would come for it.
     del job["metadata"]["ownerReferences"]
     job["metadata"]["namespace"] = namespace
-    if priority := job["spec"]["template"]["spec"].get("priorityClassName"):
-        kubernetes.kubectl("create", "priorityclass", priority, "--value=1000")
     manifest = tmp_path / "job.json"
+    # What the profile of a GPU model may name is the cluster's own; a name that it lacks is refused, too.
+    template = job["spec"]["template"]["spec"]
+    if priority := template.get("priorityClassName"):
+        kubernetes.kubectl("create", "priorityclass", priority, "--value=1000")
+    if runtime := template.get("runtimeClassName"):
+        body = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": runtime}, "handler": "x"}
+        manifest.write_text(json.dumps(body))
+        kubernetes.kubectl("create", "-f", str(manifest))
     manifest.write_text(json.dumps(job))
     kubernetes.kubectl("create", "--validate=strict", "-f", str(manifest), user="drishtiksha-operator")
     pods = "-n", namespace, "-l", f"job-name={job['metadata']['name']}"
