@@ -74,11 +74,9 @@ class Bus:
                     yield None
                     while True:
                         message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=30.0)
-                        if message is None:
-                            await pubsub.ping()
-                            continue
-                        body = _object(message.get("data"))
-                        if body is not None:
+                        # None also stands for the answer to a health check, so nothing may be asked in return here.
+                        body = _object(message.get("data")) if message is not None else None
+                        if message is not None and body is not None:
                             yield str(message["channel"]), body
             except (TimeoutError, RedisError, OSError) as error:
                 log.warning("redis is away; trying again", error=str(error), delay=delay)

@@ -1,0 +1,57 @@
+"""The live channel: what is published is heard, a silent channel costs nothing, and a Redis that is away is forgiven."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import redis
+
+from drishtiksha.bus import RUNS, USERS, Bus
+from drishtiksha_devcluster.ports import free_port
+
+
+@pytest.fixture
+async def bus(redis_url: str) -> AsyncIterator[Bus]:
+    found = Bus(redis_url)
+    yield found
+    await found.close()
+
+
+async def test_a_wake_up_is_heard_by_who_listens(bus: Bus) -> None:
+    heard: list[object] = []
+
+    async def listen() -> None:
+        async for message in bus.listen(RUNS, USERS):
+            heard.append(message)
+            if message is None:
+                await bus.wake_run("r1")
+                await bus.wake_user("u1", 7)
+            if len(heard) == 3:
+                return
+
+    await asyncio.wait_for(listen(), 10)
+    assert heard == [None, (RUNS, {"runId": "r1"}), (USERS, {"userId": "u1", "seq": 7})]
+
+
+async def test_listening_to_a_silent_channel_asks_redis_next_to_nothing(bus: Bus, redis_url: str) -> None:
+    async def listen() -> None:
+        async for message in bus.listen(RUNS):
+            assert message is None
+
+    with redis.Redis.from_url(redis_url) as client:
+        task = asyncio.create_task(listen())
+        await asyncio.sleep(0.5)
+        before = client.info("stats")["total_commands_processed"]
+        await asyncio.sleep(1.0)
+        asked = client.info("stats")["total_commands_processed"] - before
+        task.cancel()
+    assert asked <= 5
+
+
+async def test_publishing_to_a_redis_that_is_away_is_forgiven() -> None:
+    bus = Bus(f"redis://127.0.0.1:{free_port()}/0", timeout=0.5)
+    assert await bus.publish(RUNS, {"runId": "x"}) is False
+    assert await bus.ping() is False
+    await bus.close()
