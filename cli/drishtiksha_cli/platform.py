@@ -54,8 +54,13 @@ def up(
         found = platform.up(state.find_home(home), names or (), report=report, options=options)
     console = _console()
     if not names:
-        console.print(f"[bold green]The platform is up.[/] API: {found.base_url}  docs: {found.base_url}/docs")
-        console.print("Next: drishtiksha demo · drishtiksha status · drishtiksha kubectl get ma · drishtiksha down")
+        console.print(
+            f"[bold green]The platform is up.[/]  API: {found.base_url}  docs: {found.base_url}/docs", soft_wrap=True
+        )
+        console.print(
+            "Next: drishtiksha demo · drishtiksha status · drishtiksha kubectl get ma · drishtiksha down",
+            soft_wrap=True,
+        )
 
 
 def down(
@@ -198,7 +203,7 @@ def _print_status(folder: Path, found: list[dict[str, Any]]) -> None:
     console = _console()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("PROCESS", "STATE", "PID", "RESTARTS", "SINCE", "ADDRESS"):
-        table.add_column(title, no_wrap=title != "ADDRESS", justify="right" if title in ("PID", "RESTARTS") else "left")
+        table.add_column(title, no_wrap=True, justify="right" if title in ("PID", "RESTARTS") else "left")
     colours = {"ready": "green", "down": "red", "not ready": "red", "stopped": "dim"}
     for p in found:
         colour = colours.get(p["state"], "yellow")
@@ -215,11 +220,8 @@ def _print_status(folder: Path, found: list[dict[str, Any]]) -> None:
 
 
 def _address(ready: str | None) -> str:
-    """Scheme, host and port of a readiness address."""
-    if not ready:
-        return "-"
-    scheme, _, rest = ready.partition("://")
-    return f"{scheme}://{rest.split('/')[0]}"
+    """Host and port of a readiness address."""
+    return ready.partition("://")[2].split("/")[0] if ready else "-"
 
 
 def _age(seconds: float) -> str:

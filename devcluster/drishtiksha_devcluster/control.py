@@ -21,7 +21,7 @@ from typing import Any
 
 from drishtiksha.domain.errors import DrishtikshaError
 
-from .logfile import last_lines
+from .logfile import LogFile, last_lines
 from .process import ProcessSpec, Trace, alive, end, plain_environment, session_members
 
 _SOCKET = "supervisor.sock"
@@ -105,10 +105,10 @@ class Control:
         """Start the supervisor in a session of its own, if there is none; returns when it listens."""
         if not self.running():
             log = self.home / "logs" / "supervisor.log"
-            log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            LogFile(log).close()
             command = [sys.executable, "-m", "drishtiksha_devcluster.supervisor", "--home", str(self.home)]
             command += ["--first-pause", str(first_pause)] if first_pause is not None else []
-            with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as sink:
+            with open(log, "ab") as sink:
                 child = subprocess.Popen(
                     command,
                     cwd="/",

@@ -22,6 +22,8 @@ class LogFile:
         self.path, self._limit = path, limit
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._open()
+        if self._size > limit:
+            self._turn_over()
 
     def write(self, data: bytes) -> None:
         """Append; a full disk loses the lines and nothing else."""
