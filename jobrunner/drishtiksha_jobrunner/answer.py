@@ -110,20 +110,32 @@ def normalise(answer: dict[str, object], asked: Asked) -> tuple[dict[str, object
 
 
 def encode(result: dict[str, object], artifacts: list[str]) -> bytes:
-    """The result's JSON with the names of its artifacts. Curves are thinned when it would be larger than 16 MiB.
+    """The result's JSON with the names of its artifacts, slimmed when it would be larger than 16 MiB.
 
     Raises Fault ML_CONTRACT if it is still too large.
     """
     listed = {key: value for key, value in result.items() if value not in (None, [], {})} | {"artifacts": artifacts}
     body = _dump(listed)
     if len(body) > MAX_PLAIN:
-        curves = listed.get("series")
-        for curve in curves if isinstance(curves, list) else []:
-            thin(curve, 1000)
+        _slim(listed)
         body = _dump(listed)
     if len(body) > MAX_PLAIN:
         raise contract(f"The model's answer does not fit in a result of {MAX_PLAIN} bytes.")
     return body
+
+
+def _slim(listed: dict[str, object]) -> None:
+    """Make a very long result fit: fewer points on its curves, fewer digits in its frames (raw: ml-response)."""
+    for curve in _objects(listed.get("series")):
+        thin(curve, 1000)
+    for frame in _objects(listed.get("frames")):
+        for key, digits in (("score", 4), ("timestamp", 3)):
+            if isinstance(value := frame.get(key), float):
+                frame[key] = round(value, digits)
+
+
+def _objects(value: object) -> list[dict[str, object]]:
+    return value if isinstance(value, list) else []
 
 
 def _claim(data: dict[str, object]) -> dict[str, object]:

@@ -134,7 +134,7 @@ class DoorDouble(Double):
                 "hasAudio": True,
             },
             "deadline": "2030-01-01T00:00:00.000Z",
-            "secondsLeft": 8.0,
+            "secondsLeft": 40.0,
         }
 
     def ordinary(self, call: Call) -> Reply:
@@ -291,7 +291,7 @@ def hasty() -> Timing:
         door_pause_max=0.05,
         heartbeat=0.1,
         progress_gap=0.02,
-        ml_patience=0.3,
+        ml_patience=1.0,
         ml_pause=0.02,
         ml_pause_max=0.05,
         busy_pause=0.02,

@@ -11,6 +11,7 @@ import random
 import pytest
 
 from drishtiksha.protocol import AttemptResult
+from drishtiksha_jobrunner import answer
 from drishtiksha_jobrunner.answer import Asked, encode, normalise
 from drishtiksha_jobrunner.body import MAX_PICTURE, MAX_PLAIN
 from drishtiksha_jobrunner.faults import Fault
@@ -170,9 +171,9 @@ def test_what_breaks_the_contract_is_refused(data):
     ids=str,
 )
 def test_nothing_is_stored_under_the_name_of_a_model_that_did_not_answer(changed):
-    answer = {"success": True, "model_used": "M-V1", "data": {"prediction": "REAL", "confidence": 1.0}} | changed
+    said = {"success": True, "model_used": "M-V1", "data": {"prediction": "REAL", "confidence": 1.0}} | changed
     with pytest.raises(Fault) as caught:
-        normalise(answer, asked())
+        normalise(said, asked())
     assert caught.value.error_class == "ML_CONTRACT"
 
 
@@ -248,27 +249,20 @@ def test_more_than_the_tables_hold_is_cut_with_a_sentence():
     assert sum("ml-response" in limit for limit in result.limits) == 4
 
 
-def test_a_result_of_all_that_is_allowed_still_fits():
-    # Scores as long as a double can be: their JSON is what decides the size.
+def test_the_longest_result_that_is_allowed_fits(monkeypatch):
+    # A tenth of the frames in a tenth of the room, each with as many digits as a double can have.
+    monkeypatch.setattr(answer, "MAX_PLAIN", MAX_PLAIN // 10)
     chance = random.Random(7)
-    frames = [{"index": i, "score": chance.random(), "prediction": "FAKE"} for i in range(200_000)]
-    curves = [{"name": "c", "t": list(range(20_000)), "v": [0.123456789] * 20_000} for _ in range(20)]
-    result, artifacts = normalise(
-        {
-            "success": True,
-            "model_used": "M-V1",
-            "data": {
-                "prediction": "REAL",
-                "confidence": 0.5,
-                "frame_predictions": frames,
-                "evidence": {"series": curves},
-            },
-        },
-        asked(),
-    )
+    frames = [
+        {"index": i, "score": chance.random(), "prediction": "INCONCLUSIVE", "timestamp": i / 23.976}
+        for i in range(180_000, 200_000)
+    ]
+    curve = {"name": "c", "t": list(range(20_000)), "v": [0.123456789] * 20_000}
+    data = {"prediction": "REAL", "confidence": 0.5, "frame_predictions": frames, "evidence": {"series": [curve] * 2}}
+    result, artifacts = normalise({"success": True, "model_used": "M-V1", "data": data}, asked())
     body = encode(result, [a.name for a in artifacts])
-    assert len(body) <= MAX_PLAIN
-    assert len(json.loads(body)["frames"]) == 200_000
+    assert len(body) <= MAX_PLAIN // 10
+    assert len(json.loads(body)["frames"]) == 20_000
 
 
 def test_a_number_too_large_for_a_double_is_no_metric():

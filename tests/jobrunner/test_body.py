@@ -12,7 +12,14 @@ import pytest
 from drishtiksha_jobrunner import body
 from drishtiksha_jobrunner.faults import Fault
 
-MIB = 1024 * 1024
+KIB = 1024
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    """The same limits, 64 times smaller."""
+    monkeypatch.setattr(body, "MAX_PLAIN", 256 * KIB)
+    monkeypatch.setattr(body, "MAX_BODY", 256 * KIB + 16 * 64 * KIB * 4 // 3)
 
 
 async def arriving(*pieces: bytes) -> AsyncIterator[bytes]:
@@ -39,35 +46,35 @@ async def test_plain_json_beyond_its_limit_is_given_up_while_it_arrives():
     async def endless() -> AsyncIterator[bytes]:
         nonlocal taken
         while True:
-            taken += MIB
-            yield b'"word" ,' * (MIB // 8)
+            taken += 16 * KIB
+            yield b'"word" ,' * (2 * KIB)
 
     with pytest.raises(Fault, match="larger"):
         await body.whole(endless())
-    assert taken <= 33 * MIB
+    assert taken <= 528 * KIB
 
 
 async def test_an_endless_line_is_given_up_too():
     async def endless() -> AsyncIterator[bytes]:
         while True:
-            yield b'"word" ,' * (MIB // 8)
+            yield b'"word" ,' * (2 * KIB)
 
     with pytest.raises(Fault, match="larger"):
         [line async for line in body.lines(endless())]
 
 
 async def test_pictures_do_not_count_as_plain_json():
-    picture = base64.b64encode(os.urandom(4 * MIB))
+    picture = base64.b64encode(os.urandom(64 * KIB))
     text = b'{"data": ["' + b'", "'.join([picture] * 6) + b'"]}'
     assert len(text) > 2 * body.MAX_PLAIN
-    for size in (1400, 65536, MIB):
+    for size in (1400, 65536, 1024 * KIB):
         pieces = (text[i : i + size] for i in range(0, len(text), size))
         assert len(body.parse(await body.whole(arriving(*pieces)))["data"]) == 6
 
 
 async def test_more_bytes_than_all_pictures_may_have_are_given_up():
     with pytest.raises(Fault, match="larger"):
-        await body.whole(arriving(*[b"A" * MIB] * 110))
+        await body.whole(arriving(*[b"A" * 16 * KIB] * 110))
 
 
 def test_exactly_the_limit_of_plain_json_is_read():

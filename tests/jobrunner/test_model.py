@@ -80,7 +80,7 @@ async def test_retry_after_is_waited_for_without_failing(status, environment, do
     assert await run(environment, hasty) == 0
     first, second = service.asked("analyze")
     assert second.at - first.at >= 1.0
-    assert door.heartbeats >= 5
+    assert door.heartbeats >= 2
 
 
 async def test_a_service_that_stays_busy_until_the_deadline_is_handed_in_as_unavailable(
@@ -110,7 +110,7 @@ async def test_a_connection_that_breaks_at_once_is_asked_again(environment, door
 
 
 async def test_a_long_analysis_that_breaks_is_not_repeated_from_scratch(environment, door, service, hasty, reply):
-    service.script["analyze"] = [reply(body=service.answer, cut=10, after=0.5)]
+    service.script["analyze"] = [reply(body=service.answer, cut=10, after=1.2)]
     code, error_class, _ = await failed(environment, door, hasty)
     assert (code, error_class) == (69, "ML_UNAVAILABLE")
     assert len(service.asked("analyze")) == 1
@@ -148,7 +148,7 @@ async def test_a_body_that_is_no_good_json_is_a_broken_contract(body, environmen
 
 
 async def test_a_gzip_bomb_is_given_up_before_it_unfolds(environment, door, service, hasty, reply):
-    bomb = gzip.compress(b'{"note": "' + b"\x00" * (160 * 1024 * 1024), 9)
+    bomb = gzip.compress(b'{"note": "' + b"\x00" * (64 * 1024 * 1024), 6)
     assert len(bomb) < 200_000
     service.script["analyze"] = [reply(body=bomb, headers={"content-encoding": "gzip"})]
     code, _, message = await failed(environment, door, hasty)
@@ -226,9 +226,9 @@ async def test_a_model_that_could_not_be_loaded_is_unavailable_with_its_reason(e
 
 
 async def test_a_heartbeat_is_heard_while_the_model_is_silent(environment, door, service, hasty, reply):
-    service.script["analyze"] = [reply(body=service.answer, after=0.8)]
+    service.script["analyze"] = [reply(body=service.answer, after=1.2)]
     assert await run(environment, hasty) == 0
-    assert door.heartbeats >= 4
+    assert door.heartbeats >= 3
 
 
 async def test_a_refusal_sent_before_the_upload_was_read_is_understood(environment, door, service, hasty, reply):
