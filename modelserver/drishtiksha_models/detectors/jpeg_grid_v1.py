@@ -76,7 +76,7 @@ class JpegGrid:
     def examine(self, media: MediaFile, report: Report, deadline: Deadline) -> Examination:
         """Look, vote, find places, decide. Raises BadMedia, DeadlinePassed."""
         from ..grid.lastsave import last_save
-        from ..grid.regions import main_grid, places, runs_everywhere
+        from ..grid.regions import lies_in_parts, main_grid, places, runs_everywhere
         from ..grid.votes import votes
 
         if media.media_type is not MediaType.IMAGE:
@@ -100,19 +100,22 @@ class JpegGrid:
         if saved.kind == "jpeg":
             ignored.add(0)  # the grid of the last save itself is no trace of an edit
         found = places(cast, main, frozenset(ignored)) if min(part.shape[:2]) >= MIN_SIDE else []
+        parts = lies_in_parts(cast, main) if main.significant else []
         doubled = {p.grid for p in found if runs_everywhere(cast, p.grid, found)}
         deadline.check()
-        return _Case(saved, main, found, doubled, cast, width, height, left, top).examination()
+        return _Case(saved, main, parts, found, doubled, cast, width, height, left, top).examination()
 
 
 class _Case:
     """All that was seen of one picture, and what follows from it."""
 
     def __init__(
-        self, saved: LastSave, main: Grid, found: list[Place], doubled: set[int], cast: NDArray[np.uint8],
+        self, saved: LastSave, main: Grid, parts: list[Place], found: list[Place], doubled: set[int], cast: NDArray[np.uint8],
         width: int, height: int, left: int, top: int,
     ) -> None:  # fmt: skip
-        self.saved, self.main, self.found, self.doubled = saved, main, found, doubled
+        self.saved, self.main, self.doubled = saved, main, doubled
+        self.has_grid = main.significant and not parts
+        self.found = sorted(parts + found, key=lambda p: p.log10_nfa)
         self.cast, self.width, self.height, self.left, self.top = cast, width, height, left, top
 
     def examination(self) -> Examination:
@@ -125,8 +128,8 @@ class _Case:
             )
         if self.saved.kind == "lossy":
             return self._inconclusive("recompressed: the last save, lossy and no JPEG, erased earlier traces")
-        if not self.main.significant:
-            places = f"; but {_count(len(self.found))} a grid" if self.found else ""
+        if not self.has_grid:
+            places = f"; but {_count(len(self.found))} one" if self.found else ""
             return self._inconclusive(
                 f"the picture as a whole shows no JPEG grid, so there is nothing to compare with{places}",
                 Finding.SUSPICIOUS if self.found else Finding.NONE,
@@ -145,7 +148,7 @@ class _Case:
         self.found = single
         bound = 10.0 ** min(0.0, max(-300.0, single[0].log10_nfa))  # still a bound where 10 ** x would become 0
         note = (
-            f"{_count(len(single))} a JPEG grid that differs from the picture's; by chance this is expected in "
+            f"{_count(len(single)).capitalize()} a JPEG grid that differs from the picture's; by chance this is expected in "
             f"fewer than {bound:.1g} pictures."
         )
         return self._completed(Finding.MANIPULATED_REGION, note, Calibration(kind="nfa", bound=bound, source=_SOURCE))
@@ -163,13 +166,13 @@ class _Case:
         from ..grid.picture import vote_map
 
         strongest = min((p.log10_nfa for p in self.found), default=None)
-        shown = self.main.number if self.main.significant else None
+        shown = self.main.number if self.has_grid else None
         whole = self.cast.shape == (self.height, self.width)
         share = self.cast.size / (self.width * self.height)
         facts: dict[str, Fact] = {
             "last_save": self.saved.kind,
             "jpeg_quality": self.saved.quality,
-            "main_grid": "{}, {}".format(*self.main.offset) if self.main.significant else None,
+            "main_grid": "{}, {}".format(*self.main.offset) if self.has_grid else None,
             "main_grid_share": round(self.main.share, 4),
             "main_grid_log10_nfa": round(self.main.log10_nfa, 2),
             "foreign_regions": len(self.found),

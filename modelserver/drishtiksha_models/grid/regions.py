@@ -17,6 +17,9 @@ _CELL_VOTES = 24
 _GAP = 1
 """Cells that may lie between two parts of one place."""
 
+_ENOUGH = 0.1
+"""Share of the picture that must vote outside of the main grid's places before it is called confined to them."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -78,6 +81,20 @@ def places(votes: NDArray[np.uint8], main: Grid, ignored: frozenset[int]) -> lis
     return sorted(found, key=lambda p: p.log10_nfa)
 
 
+def lies_in_parts(votes: NDArray[np.uint8], main: Grid) -> list[Place]:
+    """The places of the main grid when it is confined to them, else nothing.
+
+    So it is when a JPEG part was put into a picture that never was JPEG: outside of the places many pixels vote, and
+    no more than chance for that grid.
+    """
+    tests = log10_tests(*votes.shape)
+    own = [p for p in _places_of(main.number, _cells(votes), [], tests) if p.log10_nfa < LOG10_EPSILON]
+    counts = _counts(votes[_outside(votes.shape, own)])
+    voting = int(counts.sum())
+    confined = voting > _ENOUGH * votes.size and log10_nfa(voting, int(counts[main.number]), tests) >= LOG10_EPSILON
+    return sorted(own, key=lambda p: p.log10_nfa) if confined else []
+
+
 def runs_everywhere(votes: NDArray[np.uint8], grid: int, found: list[Place]) -> bool:
     """Whether this second grid runs through the whole picture instead of lying in its places only.
 
@@ -88,12 +105,7 @@ def runs_everywhere(votes: NDArray[np.uint8], grid: int, found: list[Place]) -> 
     own = [p for p in found if p.grid == grid]
     if sum(p.width * p.height for p in own) > votes.size / 2:
         return True
-    outside = np.ones(votes.shape, dtype=bool)
-    for place in own:
-        # One block around it belongs to it: cells are coarse.
-        top, left = max(0, place.y - BLOCK), max(0, place.x - BLOCK)
-        outside[top : place.y + place.height + BLOCK, left : place.x + place.width + BLOCK] = False
-    counts = _counts(votes[outside])
+    counts = _counts(votes[_outside(votes.shape, own)])
     main = int(_counts(votes).argmax())
     counts[main] = 0
     pixels = int(counts.sum())
@@ -101,6 +113,15 @@ def runs_everywhere(votes: NDArray[np.uint8], grid: int, found: list[Place]) -> 
         return False
     chance = max([1 / GRIDS, *(float(counts[g]) / pixels for g in _mirrored(grid, main))])
     return log10_tail(pixels / BLOCK**2, counts[grid] / BLOCK**2, min(chance, 0.99)) < LOG10_EPSILON
+
+
+def _outside(shape: tuple[int, ...], found: list[Place]) -> NDArray[np.bool_]:
+    """Which pixels lie outside of these places and one block around them (cells are coarse)."""
+    outside = np.ones(shape, dtype=bool)
+    for place in found:
+        top, left = max(0, place.y - BLOCK), max(0, place.x - BLOCK)
+        outside[top : place.y + place.height + BLOCK, left : place.x + place.width + BLOCK] = False
+    return outside
 
 
 def _mirrored(grid: int, main: int) -> set[int]:
