@@ -16,6 +16,8 @@ from drishtiksha.domain.status import AttemptState
 
 from .seen import Diagnosis, JobSeen, PodSeen, newest
 
+EXIT_GRACE = 60.0
+"""Seconds that a runner which reported its failure has to exit before its Job is deleted."""
 LOOK_AT_PODS = 30.0
 """Seconds after which a Job whose runner has not called is worth a look at its pods."""
 AFTER_DEADLINE = 20.0
@@ -100,8 +102,11 @@ def judge(
     if job.ended:
         return Judgement(end=_job_end(attempt, job, pods, now))
     if attempt.ended:
-        # Fenced, failed or handed in: what still runs has nothing more to say, but a good end may take its time.
-        return Judgement(delete=attempt.state is not AttemptState.SUCCEEDED and not job.deleting, look_in=60.0)
+        # Fenced: nothing it does counts any more. Handed in, or failed by its own word: it is about to exit by itself,
+        # and its log is worth keeping.
+        overdue = attempt.finished_at is None or _age(attempt.finished_at, now) >= EXIT_GRACE
+        doomed = attempt.state is AttemptState.FENCED or (attempt.state is AttemptState.FAILED and overdue)
+        return Judgement(delete=doomed and not job.deleting, look_in=60.0)
     noted = job.uid if attempt.job_uid is None else None
     if attempt.state is AttemptState.CREATED:
         found = _pending(attempt, list(pods), clocks, now, refused)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from world import TERMINAL, World, wait_for
 
 GOOD = {"image": True, "video": False, "audio": False, "fake": 0.9}
+SECONDS_A_LOOK_IS_KEPT = 6.0
 SETTINGS = {"DRISHTIKSHA_ATTEMPTS": "2"}
 
 
@@ -146,6 +148,7 @@ def test_a_rerun_is_a_new_run_and_the_media_follows_it(world: World, picture: Pa
     media = person.upload(picture)
     assert person.wait(media["id"])["status"] == "FAILED"
     world.script({"GOOD-V1": GOOD})
+    time.sleep(SECONDS_A_LOOK_IS_KEPT)
     answer = person.http.post(f"/media/{media['id']}/analyze")
     assert answer.status_code == 202, answer.text
     seen = person.wait(media["id"], run=2)
