@@ -100,18 +100,21 @@ class Provenance:
         try:
             with media.path.open("rb") as file, c2pa.Reader(form, file, context=context) as reader:
                 return judge(json.loads(reader.json()), embedded=bool(reader.is_embedded()))
-        except c2pa.C2paError.ManifestNotFound:
-            return Judgement("none", "The file carries no C2PA manifest.")
-        except c2pa.C2paError.RemoteManifest:
-            return Judgement("remote", "The file names a manifest on a server; it was not fetched.")
-        except c2pa.C2paError.NotSupported:
-            return Judgement("unsupported", "This kind of file cannot carry a C2PA manifest that we can read.")
         except (c2pa.C2paError, ValueError) as error:
-            if "no JUMBF" in str(error) or "type is unsupported" in str(error):
-                return Judgement("none", "The file carries no C2PA manifest.")
-            return Judgement("unreadable", "The file carries something like a C2PA manifest that cannot be read.")
+            return _unread(str(error))
         finally:
             context.close()
+
+
+def _unread(complaint: str) -> Judgement:
+    """Why no manifest was read, from the library's words: its error classes do not tell all these cases apart."""
+    if complaint.startswith("ManifestNotFound") or "no JUMBF" in complaint:
+        return Judgement("none", "The file carries no C2PA manifest.")
+    if complaint.startswith("Remote"):
+        return Judgement("remote", "The file names a C2PA manifest on a server; it was not fetched.")
+    if complaint.startswith("NotSupported") or "unsupported" in complaint:
+        return Judgement("unsupported", "This kind of file cannot carry a C2PA manifest that we can read.")
+    return Judgement("unreadable", "The file carries something like a C2PA manifest that cannot be read.")
 
 
 def _examination(

@@ -117,6 +117,9 @@ def _source_types(active: Mapping[str, Any], manifests: Mapping[str, Any]) -> tu
             (created if direct and action == _CREATING else touched).add(kind)
         for ingredient in manifest.get("ingredients") or []:
             label = str(ingredient.get("active_manifest"))
+            then = (ingredient.get("validation_results") or {}).get("activeManifest") or {}
+            if _codes(then.get("failure")) - _ABOUT_THE_SIGNER:
+                continue  # it did not verify when it was taken in
             if isinstance(manifests.get(label), dict) and label not in seen and depth < _DEPTH:
                 seen.add(label)
                 parent = direct and ingredient.get("relationship") == "parentOf"
