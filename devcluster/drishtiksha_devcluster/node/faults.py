@@ -90,7 +90,8 @@ class Faults:
             wanted, self._pods = {}, []
         self._had = {}
         self.lost = wanted.get("nodes", {}).get(self._node) == "lost"
-        _log.warning("this node misbehaves as asked", faults=[fault.fault for fault in self._pods], lost=self.lost)
+        kinds = [fault.fault for fault in self._pods]
+        _log.warning("misbehaving as asked from now on", faults=kinds, lost=self.lost, version=seen and seen[0])
         return True
 
     def of(self, metadata: Mapping[str, Any]) -> set[str]:

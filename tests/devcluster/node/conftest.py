@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Nodes:
     processes: dict[str, subprocess.Popen[bytes]]
     specs: dict[str, ProcessSpec]
     stack: contextlib.ExitStack
+    images: dict[str, list[str]] = field(default_factory=lambda: dict(IMAGES))
     count: int = 0
 
     def start(self, name: str) -> None:
@@ -47,8 +48,15 @@ class Nodes:
         self.processes[name] = self.stack.enter_context(running(self.specs[name], log))
 
     def faults(self, *pods: faults.Fault, lost: tuple[str, ...] = ()) -> None:
-        """Ask the nodes to misbehave so, and not otherwise."""
-        faults.write(faults.default_path(self.cluster.home), pods, lost)
+        """Ask the nodes to misbehave so, and not otherwise; return when they do."""
+        file = faults.default_path(self.cluster.home)
+        faults.write(file, pods, lost)
+        version, end = str(file.stat().st_mtime_ns), time.monotonic() + 30
+        for name, process in self.processes.items():
+            log = self.cluster.home / "logs" / f"{name}.log"
+            while process.poll() is None and version not in log.read_text():
+                assert time.monotonic() < end, f"{name} does not see the fault file"
+                time.sleep(0.05)
 
     def pod(self, script: str, **spec: Any) -> str:
         """Create a pod that runs a shell script; its name. `env`, `resources`, `volumeMounts` go to the container."""
@@ -106,11 +114,39 @@ class Nodes:
         """A pod as soon as it runs."""
         return self.until("pod", pod, lambda body: body["status"]["phase"] == "Running")
 
+    def watch_of(self, pod: str) -> list[dict[str, Any]]:
+        """Every state of a pod that the API has kept, oldest first."""
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods?watch=1&resourceVersion=1&timeoutSeconds=1"
+        events = map(json.loads, self.kubectl("get", "--raw", f"{path}&fieldSelector=metadata.name={pod}").splitlines())
+        return [event["object"] for event in events]
+
+    def log_file(self, pod: str) -> Path:
+        """Where the node keeps the log of the main container."""
+        (folder,) = (self.cluster.home / "logs" / "pods").glob(f"{NAMESPACE}_{pod}_*")
+        return folder / "main.log"
+
+    def until_log(self, pod: str, text: str) -> None:
+        """Wait until the main container has said so."""
+        end = time.monotonic() + 30
+        while text not in self.log_file(pod).read_text():
+            assert time.monotonic() < end, f"{pod} never said {text!r}"
+            time.sleep(0.05)
+
+    def lease(self, node: str) -> str:
+        """When the node was last heard of."""
+        path = f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{node}"
+        return str(json.loads(self.kubectl("get", "--raw", path))["spec"]["renewTime"])
+
     def pod_of(self, job: str) -> str:
         """The name of a Job's only pod."""
         self.until("job", job, lambda body: body["status"].get("active") or body["status"].get("conditions"))
-        (name,) = self.kubectl("get", "pods", "-l", f"job-name={job}", "-o", "name").split()
-        return name.removeprefix("pod/")
+        (name,) = self.pods_of(job)
+        return name
+
+    def pods_of(self, job: str) -> list[str]:
+        """The names of a Job's pods."""
+        found = self.kubectl("get", "pods", "-l", f"job-name={job}", "-o", "name").split()
+        return [name.removeprefix("pod/") for name in found]
 
 
 @pytest.fixture(scope="session")
