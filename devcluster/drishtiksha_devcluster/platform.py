@@ -21,7 +21,7 @@ from .steps import Report, silent, step
 
 __all__ = ["NAMES", "Addresses", "Options", "PlatformFailed", "addresses", "down", "restart", "status", "up"]
 
-EARLY = ("postgres", "valkey", *KUBERNETES, "modelserver")
+EARLY = ("valkey", *KUBERNETES, "modelserver")
 """What needs neither a schema nor our resource; a process that is handed in again and is the same is left alone."""
 
 
@@ -36,8 +36,13 @@ def up(home: Path, names: Iterable[str] = (), *, report: Report = silent, option
     with state.alone(home):
         control = Control(home)
 
+        # What a killed supervisor left is ended first: it would hold the ports.
+        left = [] if control.running() else control.end_leftovers()
+
         # The settings, and where everything listens.
         with step("settings", report) as now:
+            if left:
+                now.note(f"ended what an earlier supervisor left: {', '.join(left)}")
             file = state.settings_file(home)
             if dotenv.make(file):
                 now.note(f"made {file} with fresh secrets")
@@ -57,33 +62,30 @@ def up(home: Path, names: Iterable[str] = (), *, report: Report = silent, option
                 cluster.prepare(home, plan.cluster_ports)
                 now.end(str(plan.programs))
 
-        # One parent for all; what a killed one left is ended first.
+        # One parent for all; what needs neither schema nor resource starts beside PostgreSQL.
         specs = plan.specs(wanted)
         with step("supervisor", report) as now:
-            if not control.running():
-                left = control.end_leftovers()
-                if left:
-                    now.note(f"ended what an earlier supervisor left: {', '.join(left)}")
             control.start_supervisor()
-            now.end(f"pid {control.call('status')['pid']}")
-
-        # PostgreSQL first, since all else begins with its schema; the others start beside it.
-        with step("PostgreSQL", report) as now:
-            if "postgres" in specs:
-                now.going("making the database cluster")
-                postgres.initialise(postgres.data_folder(home), settings[dotenv.DATABASE_PASSWORD])
             state.write_private(home / "images.json", apps.images_file())
             state.write_private(home / "config.yaml", _config_text())
             for name in EARLY:
                 if name in specs:
                     control.add(specs[name])
-            if "postgres" in specs:
-                _wait(control, ["postgres"], options.patience)
-                database.create(plan.server_url_of_postgres, change_password=lambda: _new_password(control, plan))
-            if wanted & {"api", "door", "operator"}:
-                now.going("bringing the schema to its newest revision")
-                database.migrate(plan.wiring.database_url)
-            now.end(f"port {plan.ports['postgres']}" if "postgres" in specs else "the one of DATABASE_URL")
+            now.end(f"pid {control.call('status')['pid']}")
+
+        # The database, since all else begins with its schema.
+        if wanted & {"postgres", "api", "door", "operator"}:
+            with step("database", report) as now:
+                if "postgres" in specs:
+                    now.going("making a PostgreSQL of its own")
+                    postgres.initialise(postgres.data_folder(home), settings[dotenv.DATABASE_PASSWORD])
+                    control.add(specs["postgres"])
+                    _wait(control, ["postgres"], options.patience)
+                    database.create(plan.server_url_of_postgres, change_password=lambda: _new_password(control, plan))
+                if wanted & {"api", "door", "operator"}:
+                    now.going("bringing the schema to its newest revision")
+                    database.migrate(plan.wiring.database_url)
+                now.end("PostgreSQL of its own" if "postgres" in specs else "the one of DATABASE_URL")
 
         # Kubernetes, with our resource and rights in it.
         if "kube-apiserver" in specs:

@@ -141,7 +141,7 @@ class Supervisor:
             while line := await reader.readline():
                 writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
                 await writer.drain()
-        except (ConnectionError, ValueError):
+        except (ConnectionError, ValueError, asyncio.CancelledError):  # cancelled: the supervisor ends
             return
         finally:
             writer.close()

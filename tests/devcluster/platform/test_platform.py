@@ -45,7 +45,7 @@ def processes(home: Path) -> dict[str, Trace]:
 def test_up_is_repeatable_says_what_it_does_and_down_leaves_nothing(home: Path) -> None:
     said: list[Said] = []
     found = platform.up(home, PART, report=said.append)
-    assert [s.step for s in said if s.state == "done"] == ["settings", "supervisor", "PostgreSQL", "services"]
+    assert [s.step for s in said if s.state == "done"] == ["settings", "supervisor", "database", "services"]
     with psycopg.connect(found.database_url) as connection:
         assert connection.execute("SELECT current_database()").fetchone() == ("drishtiksha",)
     with redis.Redis.from_url(found.redis_url) as client:
