@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
+import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 
@@ -85,22 +87,31 @@ async def _door() -> None:
 
 
 async def _run(app: ASGIApp, host: str, port: int, grace: int) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    await uvicorn.Server(_config(app, host, port, grace)).serve()
+    """Serve until SIGTERM or SIGINT; then finish what is under way, and return, so that the rest can be closed too."""
+    server = _server(app, host, port, grace)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, functools.partial(setattr, server, "should_exit", True))
+    await server.serve()
 
 
 @contextlib.asynccontextmanager
 async def _side_server(app: ASGIApp, host: str, port: int) -> AsyncIterator[None]:
-    """A second server on another port for the time of the block; it leaves the signals to the first."""
-    server = uvicorn.Server(_config(app, host, port, 1))
-    setattr(server, "capture_signals", contextlib.nullcontext)  # noqa: B010 - a method is replaced on purpose
+    """A second server on another port for the time of the block."""
+    server = _server(app, host, port, 1)
     task = asyncio.create_task(server.serve())
     try:
         yield
     finally:
         server.should_exit = True
-        with contextlib.suppress(SystemExit):
-            await task
+        await task
+
+
+def _server(app: ASGIApp, host: str, port: int, grace: int) -> uvicorn.Server:
+    """A server that leaves the signals to us: uvicorn's own handling ends the process before anything is closed."""
+    server = uvicorn.Server(_config(app, host, port, grace))
+    setattr(server, "capture_signals", contextlib.nullcontext)  # noqa: B010 - a method is replaced on purpose
+    return server
 
 
 def _config(app: ASGIApp, host: str, port: int, grace: int) -> uvicorn.Config:
