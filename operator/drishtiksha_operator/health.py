@@ -75,6 +75,8 @@ class Health:
     """What `/healthz` and `/readyz` say. `head_age` and the rest are refreshed by `beat`."""
 
     figures: Figures
+    patience: float = LOOKED
+    """Seconds without a good look after which this process is not alive."""
     waiting_for: str | None = "its start"
     lag: float = 0.0
     head_age: float = 0.0
@@ -89,7 +91,7 @@ class Health:
         if self.started and self.head_age > HEAD:
             found.append(f"a run has waited {self.head_age:.0f} s for a worker")
         silent = time.monotonic() - self.figures.last_look
-        if self.started and silent > LOOKED:
+        if self.started and silent > self.patience:
             found.append(f"the last good look was {silent:.0f} s ago")
         return found
 

@@ -34,7 +34,7 @@ from . import config as structured
 from . import handlers, rbac
 from .attempts import Attempts
 from .discovery import Discovery, http_client
-from .health import Figures, Health
+from .health import LOOKED, Figures, Health
 from .jobs import Jobs
 from .manifests import Place
 from .queue import KeyQueue
@@ -95,7 +95,7 @@ async def wait_for(who: str, look: Callable[[], Awaitable[str | None]], health: 
 async def operate(settings: Settings) -> None:
     """Run until Kopf ends (by SIGTERM or SIGINT), or any part fails."""
     figures = Figures()
-    health = Health(figures)
+    health = Health(figures, patience=max(LOOKED, 3 * settings.operator.sweep))
     await health.serve(settings.metrics.host, settings.metrics.port)
     database = Database(
         settings.database.url.get_secret_value(),

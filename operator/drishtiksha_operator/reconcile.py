@@ -39,6 +39,8 @@ log = structlog.get_logger()
 
 STATUS_EVERY = 2.0
 """Seconds between two writes of one run's status while it is not final."""
+UNDISCOVERED_LOOKS = 20.0
+"""Looks per second at all runs that wait for an ML service together."""
 AGAIN = 0.2
 """Seconds after which to look again when the resource changed while we looked."""
 REMEMBERED = 20_000
@@ -64,6 +66,8 @@ class Reconciler:
     """By run: when we last wrote its status, and the resourceVersion that this made."""
     _nothing_since: dict[uuid.UUID, float] = field(default_factory=dict)
     """By run: the first look that found no compatible model."""
+    _undiscovered: set[uuid.UUID] = field(default_factory=set)
+    """Runs that wait for an ML service."""
 
     async def look(self, key: str) -> float | None:
         """Look after one run. Returns the seconds after which to look again at the latest, or None."""
@@ -76,6 +80,9 @@ class Reconciler:
         self.figures.looked()
 
         # A resource without a run is reported and let go when somebody deletes it. It is never executed.
+        if run is None or run.frozen or run.deleted:
+            self._nothing_since.pop(run_id, None)
+            self._undiscovered.discard(run_id)
         if run is None:
             await self._without_run(key, resource)
             return None
@@ -95,8 +102,6 @@ class Reconciler:
         if not run.terminal:
             step = await self._move(run, resource)
             run, wait, waiting, ahead = step.run, _sooner(wait, step.look_in), step.waiting, step.ahead
-        if run.terminal:
-            self._nothing_since.pop(run_id, None)
         if resource is not None:
             wait = _sooner(wait, await self._report(run, resource, waiting, ahead))
         return wait
@@ -116,6 +121,7 @@ class Reconciler:
             await self._tell(await self.runs.carry_out_cancel(run.id))
             step = await self._conclude(run, ErrorClass.CANCELLED, "The run was cancelled.")
             seen = await self.attempts.observe(step.run, resource)
+            await self._tell(*seen.announcements)
             return _Step(step.run, look_in=_sooner(step.look_in, seen.look_in))
 
         # A resource that is simply gone was lost, not cancelled: it is wished for again.
@@ -175,7 +181,9 @@ class Reconciler:
                         run, ErrorClass.NO_DISCOVERY, f"The models could not be discovered. {again.waiting}"
                     )
                 return _Step(run, look_in=AGAIN)
-            return _Step(run, waiting=choice.waiting, look_in=min(5.0 if age < 120 else 20.0, max(1.0, limit - age)))
+            self._undiscovered.add(run.id)
+            soon = max(5.0 if age < 120 else 20.0, len(self._undiscovered) / UNDISCOVERED_LOOKS)
+            return _Step(run, waiting=choice.waiting, look_in=min(soon, max(1.0, limit - age)))
 
         # No compatible model is believed after two looks some time apart.
         first = self._nothing_since.setdefault(run.id, look.at)

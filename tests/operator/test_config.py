@@ -131,3 +131,8 @@ def test_the_example_is_accepted_and_shows_every_key() -> None:
     for section in (type(face), type(config.services[0])):
         for name, field in section.model_fields.items():
             assert name == "api_key" or f"{field.alias}:" in text, f"{field.alias} is not in the example"
+
+
+def test_the_one_machine_clusters_file_is_accepted() -> None:
+    config = read((ROOT / "devcluster" / "drishtiksha_devcluster" / "config.yaml").read_text())
+    assert config.models.declared

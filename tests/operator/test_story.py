@@ -14,6 +14,7 @@ from sqlalchemy import event, text
 from stores import Stores
 
 from drishtiksha.database.media import NewMedia
+from drishtiksha.database.runs import FrozenModel
 from drishtiksha.domain.errors import ErrorClass
 from drishtiksha.resources import FINALIZER, AnalysisSpec, MediaAnalyses, job_name, secret_name
 from drishtiksha_devcluster.ephemeral import ThrowawayCluster
@@ -189,9 +190,9 @@ async def test_a_crash_between_job_and_row_is_made_good_without_doubles(
 
 
 async def test_a_crash_between_rows_and_jobs_is_made_good(stage: Stage) -> None:
-    new = await stage.stores.frozen(await stage.stores.user(), "A", "B")
+    new = await stage.upload()
+    await stage.stores.runs.freeze(new.run_id, [FrozenModel(m, "1", "default", "service", 3) for m in ("A", "B")])
     await stage.stores.start(new.run_id)
-    await stage.dispatch(new)
     await stage.look(new)
     assert {j["metadata"]["name"] for j in await stage.objects("jobs", new)} == {
         job_name(new.run_id, m, 1) for m in ("A", "B")
