@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -139,3 +140,28 @@ class _served:
         if self.server.poll() is None:
             self.server.send_signal(signal.SIGQUIT)
         self.server.wait(20)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
+def test_root_with_a_package_in_a_closed_folder_uses_a_copy_that_the_system_user_can_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    package = postgres.binaries(None)
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own is closed to the system user
+        os.chmod(folder, 0o755)
+        _starts_from_a_copy(Path(folder) / "system", package, monkeypatch)
+
+
+def _starts_from_a_copy(places: Path, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "SYSTEM_FOLDER", places)
+    monkeypatch.setattr(postgres, "_reachable", lambda _path: False)
+    copy = postgres.binaries(postgres.system_user())
+    assert copy != package
+    assert places in copy.parents
+    assert postgres.binaries(postgres.system_user()) == copy
+    with postgres.throwaway_postgres() as url, psycopg.connect(url) as connection:
+        row = connection.execute("SELECT current_setting('data_directory')").fetchone()
+        assert row is not None
+        server = postgres.running(Path(row[0]))
+        assert server is not None
+        assert os.readlink(f"/proc/{server.pid}/exe") == str(copy / "postgres")
