@@ -59,7 +59,8 @@ class Model:
                 )
             if seen.presence is Presence.LOADED:
                 return seen
-            starting = seen.uptime is not None and seen.uptime < self._timing.starting
+            # A reason is the service's last word on it; without one it may only have started.
+            starting = seen.why_not is None and seen.uptime is not None and seen.uptime < self._timing.starting
             if not starting or self._timing.look_again + self._timing.last_word >= self._clock.left():
                 break
             log.info("the service is starting and has not loaded the model yet", extra={"uptime": seen.uptime})
@@ -164,11 +165,8 @@ class Model:
                 seconds = pause(tries, self._timing.ml_pause, self._timing.ml_pause_max)
                 over = time.monotonic() - began + seconds > self._timing.ml_patience
                 if over or seconds + self._timing.last_word >= self._clock.left():
-                    raise Fault(
-                        ErrorClass.ML_UNAVAILABLE,
-                        f"The connection to the ML service failed ({type(error).__name__}).",
-                        storable(self._redact(str(error))) or None,
-                    ) from None
+                    said = f"The connection to the ML service failed ({type(error).__name__})."
+                    raise Fault(ErrorClass.ML_UNAVAILABLE, said) from None
                 log.info("the ML service cannot be reached, asking again", extra={"error": type(error).__name__})
                 await asyncio.sleep(seconds)
                 tries += 1

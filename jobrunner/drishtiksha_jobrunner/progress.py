@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections import deque
+
+from drishtiksha.domain.events import may_pass_as_progress
 
 from .door import Door
 from .faults import storable
 from .journal import Redactor
 from .timing import Timing
 
-_PASSED_ON = re.compile(r"^(FRAME_ANALYSIS_PROGRESS|(AUDIO|SPECTROGRAM|VISUALIZATION|WINDOW|FACE)_[A-Z_]{1,40})$")
-"""Names that a service may use; the durable ones are ours and come with a commit."""
+_MAX_NAME = 64
 _MAX_BYTES = 3500
 """Of one message's JSON, below the door's 4096."""
 _MAX_KEYS = 50
@@ -39,7 +39,8 @@ class Reporter:
         if not isinstance(progress, dict):
             return
         event, message, data = progress.get("event"), progress.get("message"), progress.get("data")
-        if not isinstance(event, str) or not _PASSED_ON.fullmatch(event):
+        # The durable names are ours and come with a commit; a service's own word for them comes too early.
+        if not isinstance(event, str) or len(event) > _MAX_NAME or not may_pass_as_progress(event):
             return
         text = storable(self._redact(message), 1000) if isinstance(message, str) else ""
         kept = _scalars(data) if isinstance(data, dict) else {}

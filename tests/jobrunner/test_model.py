@@ -220,8 +220,10 @@ async def test_a_model_that_is_not_served_is_a_broken_contract_and_never_asked(e
 
 
 async def test_a_model_that_could_not_be_loaded_is_unavailable_with_its_reason(environment, door, service, hasty):
+    service.stats["uptime_seconds"] = 1.0  # young, but it says why: there is nothing to wait for
     service.stats["models_info"][0] |= {"loaded": False, "reason": "weights are missing"}
     assert (await failed(environment, door, hasty))[0] == 69
+    assert len(service.asked("stats")) == 1
     assert door.failures[0].server_response == "weights are missing"
 
 
