@@ -87,7 +87,11 @@ def _landscape(rng: np.random.Generator, height: int, width: int) -> NDArray[np.
     x = np.linspace(0, 1, width)[None, :]
     sky = np.stack([120 + 80 * y + 0 * x, 160 + 50 * y + 0 * x, 215 - 10 * y + 0 * x], axis=-1)
     picture = sky + 9 * _noise(rng, height, width, 1.4)[..., None]
-    for base, amplitude, colour in ((0.55, 0.07, (96, 116, 92)), (0.68, 0.05, (70, 96, 62)), (0.82, 0.04, (58, 74, 44))):
+    for base, amplitude, colour in (
+        (0.55, 0.07, (96, 116, 92)),
+        (0.68, 0.05, (70, 96, 62)),
+        (0.82, 0.04, (58, 74, 44)),
+    ):
         phases = rng.uniform(0, 2 * np.pi, 4)
         ridge = base + amplitude * sum(
             np.sin(2 * np.pi * (k + 1) * x[0] * 1.3 + p) / (k + 1) for k, p in enumerate(phases)

@@ -1,0 +1,125 @@
+"""The REST API as the commands use it: calls with timeouts, reads tried again, errors in the server's own words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+
+from .errors import NOT_LOGGED_IN, CommandFailed, Refused, Unreachable
+
+TRIES = 4
+"""Of a read; a write is never repeated."""
+
+
+class Client:
+    """One API and at most one token. `transport` is for tests."""
+
+    def __init__(self, base_url: str, token: str | None = None, transport: httpx.BaseTransport | None = None) -> None:
+        self.base_url, self.token = base_url, token
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(
+            base_url=f"{base_url}/api/v1",
+            headers=headers,
+            timeout=httpx.Timeout(20, connect=5),
+            transport=transport,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def signup(self, email: str, password: str, first_name: str, last_name: str) -> str:
+        """A new account; returns its token."""
+        body = {"email": email, "password": password, "firstName": first_name, "lastName": last_name}
+        return str(self._call("POST", "/auth/signup", json=body)["token"])
+
+    def login(self, email: str, password: str) -> str:
+        """A new token."""
+        return str(self._call("POST", "/auth/login", json={"email": email, "password": password})["token"])
+
+    def logout(self) -> None:
+        """End this token."""
+        self._call("POST", "/auth/logout")
+
+    def profile(self) -> dict[str, Any]:
+        """Who the token belongs to."""
+        return dict(self._call("GET", "/auth/profile"))
+
+    def media(self, media_id: str) -> dict[str, Any]:
+        """The full object."""
+        return dict(self._call("GET", f"/media/{media_id}"))
+
+    def list(self, limit: int) -> list[dict[str, Any]]:
+        """The newest media."""
+        return list(self._call("GET", "/media", params={"limit": limit}))
+
+    def upload(self, path: Path, progress: Callable[[int, int], None] = lambda sent, size: None) -> dict[str, Any]:
+        """Send a file; `progress` is told bytes sent and the size. Raises CommandFailed when it cannot be read."""
+        try:
+            size = path.stat().st_size
+            file = path.open("rb")
+        except OSError as error:
+            raise CommandFailed(f"{path}: {error.strerror}", 2) from None
+        with file:
+            counted: Any = _Counted(file, size, progress)
+            files = {"file": (path.name, counted, "application/octet-stream")}
+            return dict(self._call("POST", "/media", files=files, timeout=httpx.Timeout(120, connect=5)))
+
+    def _call(self, method: str, path: str, **options: Any) -> Any:
+        """`data` of the envelope. Raises Refused with the server's sentence, or Unreachable."""
+        tries = TRIES if method == "GET" else 1
+        for attempt in range(1, tries + 1):
+            try:
+                answer = self._http.request(method, path, **options)
+            except httpx.TransportError as error:
+                if attempt == tries:
+                    raise Unreachable(self.base_url, str(error) or type(error).__name__) from None
+            else:
+                if answer.status_code not in (429, 503) or attempt == tries:
+                    return self._data(answer)
+            time.sleep(0.4 * 2 ** (attempt - 1))
+        raise AssertionError("unreachable")
+
+    def _data(self, answer: httpx.Response) -> Any:
+        try:
+            body = answer.json()
+            if answer.is_success:
+                return body["data"]
+            message, code = str(body["message"]), str(body["code"])
+        except (ValueError, KeyError, TypeError):
+            text = f"{self.base_url} answered {answer.status_code} and no JSON of ours: is it a Drishtiksha API?"
+            raise Refused(answer.status_code, "FOREIGN", text) from None
+        if answer.status_code == 401 and self.token is None and code == "TOKEN_MISSING":
+            raise CommandFailed("You are not logged in. Try: drishtiksha login, or drishtiksha signup.", NOT_LOGGED_IN)
+        if answer.status_code == 401 and code in ("TOKEN_INVALID", "TOKEN_EXPIRED"):
+            message = "Your login has ended. Try: drishtiksha login"
+        raise Refused(answer.status_code, code, message)
+
+
+class _Counted:
+    """A file that tells how much of it was read. httpx reads it in chunks and asks for its length."""
+
+    def __init__(self, file: IO[bytes], size: int, progress: Callable[[int, int], None]) -> None:
+        self._file, self._size, self._progress = file, size, progress
+
+    def read(self, amount: int = -1) -> bytes:
+        chunk = self._file.read(amount)
+        self._progress(self._file.tell(), self._size)
+        return chunk
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def __iter__(self) -> Iterator[bytes]:
+        while chunk := self.read(65536):
+            yield chunk
