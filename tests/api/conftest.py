@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from drishtiksha.bus import Bus
 from drishtiksha.database.admission import Admission, Caps
@@ -109,6 +110,11 @@ class World:
         """What the operator does last."""
         concluded = await Runs(self.around.database).conclude(uuid.UUID(run_id))
         assert concluded is not None
+
+    async def due_now(self) -> None:
+        """Time passes: everything in the outbox is due."""
+        async with self.around.database.engine.begin() as connection:
+            await connection.execute(text("UPDATE outbox SET next_try_at = now()"))
 
     def stored_files(self) -> list[str]:
         root = self.objects_path
