@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import socket
 
-_MARK = 10250
-"""The port that is held on a pod's address as the sign that it is taken (where a kubelet listens, so no pod uses it)."""
+_MARK = 64127
+"""The UDP port that is held on a pod's address as the sign that it is taken: above those that the kernel hands out."""
 
 
 class NoAddressLeft(Exception):
@@ -24,7 +24,7 @@ class Address:
             if low in (0, 0xFFFF):
                 continue
             self.text = f"127.64.{low >> 8}.{low & 0xFF}"
-            self._mark = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            self._mark = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             try:
                 self._mark.bind((self.text, _MARK))
             except OSError:

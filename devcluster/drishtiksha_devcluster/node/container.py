@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from .launch import Launch
 from .memory import MemoryWatch
 from .process import START_FAILED, CannotStart, Process
 
+LOG_BYTES = 20 * 1024 * 1024
+"""A log that grew beyond this is put aside and begun anew; what was put aside before is lost."""
 _LAST_WORDS_BYTES = 2048
 _LAST_WORDS_LINES = 80
 """How much of its log a failed container leaves as its message, where the manifest asks for that."""
@@ -157,6 +160,12 @@ class Container:
         if self.process is not None and self.running:
             self.process.killed_for_memory = True
             self.kill()
+
+    def bound_log(self) -> None:
+        """Keep the log of a running container from filling the disk."""
+        if self.running and (log := self._launch.log).stat().st_size > LOG_BYTES:
+            shutil.copyfile(log, log.with_name(f"{log.stem}.older.log"))
+            os.truncate(log, 0)  # the process appends: it goes on at the start
 
     def _processes(self) -> list[Process]:
         return [process for process in (self.process, *self._twins) if process is not None and process.running]

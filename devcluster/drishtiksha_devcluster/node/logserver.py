@@ -74,6 +74,8 @@ async def _logs(request: web.Request, find: Find) -> web.StreamResponse:
             _seek_tail(file.fileno(), tail)
         while limit is None or limit > 0:
             was_running = not life.ended
+            if os.fstat(file.fileno()).st_size < os.lseek(file.fileno(), 0, os.SEEK_CUR):
+                os.lseek(file.fileno(), 0, os.SEEK_SET)  # it was begun anew
             chunk = os.read(file.fileno(), _CHUNK if limit is None else min(_CHUNK, limit))
             if chunk:
                 await answer.write(chunk)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from .status import Ending, Life
 
 SHUTDOWN_SECONDS = 20.0
 """What pods have for their end when the node is stopped, at most; then they are killed."""
+LAST_WORDS_SECONDS = 4.0
+"""How long a stopped node tries to tell an API server that may be gone how its pods ended."""
+LOG_LOOK_SECONDS = 30.0
 _TERMINAL = ("Succeeded", "Failed")
 _log = structlog.get_logger()
 
@@ -55,7 +59,9 @@ class ProcessNode:
         logs = await self._serve_logs()
         _log.info("the node is up", node=self._shape.name, gpus=self._shape.gpus, logs_port=self._shape.logs_port)
         try:
-            await _first(stop.wait(), self._registration.keep(), self._follow_pods(), self._follow_faults())
+            await _first(
+                stop.wait(), self._registration.keep(), self._follow_pods(), self._follow_faults(), self._bound_logs()
+            )
         finally:
             await self._end_pods()
             await self._ground.memory.close()
@@ -152,10 +158,21 @@ class ProcessNode:
         for pod in self._pods.values():
             if not pod.life.ended:
                 pod.stop(going)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SHUTDOWN_SECONDS):
+                while not all(pod.life.ended for pod in self._pods.values()):
+                    await asyncio.sleep(0.05)
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=SHUTDOWN_SECONDS)
+            await asyncio.wait(self._tasks, timeout=LAST_WORDS_SECONDS)
         for task in tuple(self._tasks):
             task.cancel()
+
+    async def _bound_logs(self) -> None:
+        while True:
+            await asyncio.sleep(LOG_LOOK_SECONDS)
+            for pod in self._pods.values():
+                for one in [*pod.life.containers, *pod.life.sidecars]:
+                    one.bound_log()
 
     async def _serve_logs(self) -> web.AppRunner:
         runner = web.AppRunner(logserver.application(self._find_log), access_log=None, shutdown_timeout=1.0)

@@ -78,6 +78,8 @@ class PodOnNode:
         self._ending_asked = False
         self._grace = float(spec.get("terminationGracePeriodSeconds") or 0)
         self._gone = False
+        self._told = False
+        """Whether the API knows how it ended: only then may a deletion be confirmed, or the end would never be seen."""
 
     async def run(self) -> None:
         """Live, end, and say how it ended; return when the API knows it or the pod is gone."""
@@ -96,7 +98,7 @@ class PodOnNode:
         if self._gone:
             reporting.cancel()
         await asyncio.wait({reporting})
-        await self._leave_if_deleted()
+        await self._confirm_deletion()
 
     async def report_lost(self) -> None:
         """The node was killed while this pod ran: all its containers ended with it, so the pod has failed."""
@@ -106,21 +108,23 @@ class PodOnNode:
         self._end_as(Ending("NodeProcessRestarted", "the node process was restarted; its pods ended with it"))
         self._clear_away()
         await self._reporter.run()
-        await self._leave_if_deleted()
+        await self._confirm_deletion()
 
     async def is_over(self) -> None:
         """The pod had ended in an earlier life of this node: only its deletion is left to answer."""
         self.life.ended = True
-        await self._leave_if_deleted()
+        await self._confirm_deletion()
 
     def observe(self, pod: dict[str, Any]) -> Awaitable[None] | None:
         """Take a newer state of the pod from the API; returns what is left to do when it has ended already."""
         self.pod = pod
+        grace = pod["metadata"].get("deletionGracePeriodSeconds") or 0
         if not pod["metadata"].get("deletionTimestamp"):
             return None
-        if self.life.ended:
-            return self._leave_if_deleted()
-        self.stop(Ending(), float(pod["metadata"].get("deletionGracePeriodSeconds") or 0))
+        if self._told and grace > 0:  # 0: confirmed already, it only waits for a finalizer
+            return self._confirm_deletion()
+        if not self.life.ended:
+            self.stop(Ending(), float(grace))
         return None
 
     def gone(self) -> None:
@@ -170,8 +174,9 @@ class PodOnNode:
 
         # Each sidecar has to be up before the next one, and all before the main containers.
         for one in self.life.sidecars:
-            self._keepers.append(asyncio.create_task(self._keep_up(one, launches[one.name])))
-            await one.started.wait()
+            keeper = asyncio.create_task(self._keep_up(one, launches[one.name]))
+            self._keepers.append(keeper)
+            await self._until_started(one, keeper)
         for one in self.life.containers:
             self._start(one, launches[one.name])
             one.mark_started()
@@ -226,6 +231,8 @@ class PodOnNode:
                     except launch.ConfigError as error:
                         one.wait_for("CreateContainerConfigError", str(error))
                 if len(launches) == len(everybody):
+                    for one in everybody:
+                        one.wait_for("PodInitializing" if self.life.sidecars else "ContainerCreating")
                     return launches
             await asyncio.sleep(pause)
             pause = min(pause * 2, 30.0)
@@ -247,6 +254,15 @@ class PodOnNode:
                 await asyncio.sleep(pause)
             one.restarts += 1
             pause = min(max(RESTART_SECONDS, pause * 2), RESTART_CAP_SECONDS)
+
+    async def _until_started(self, one: Container, keeper: asyncio.Task[None]) -> None:
+        started = asyncio.create_task(one.started.wait())
+        try:
+            await asyncio.wait({started, keeper}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            started.cancel()
+        if keeper.done():
+            keeper.result()
 
     async def _wait_for_startup(self, one: Container) -> None:
         probe = one.spec.get("startupProbe")
@@ -287,7 +303,8 @@ class PodOnNode:
         self.life.ended = True
         self._changed()
 
-    async def _leave_if_deleted(self) -> None:
+    async def _confirm_deletion(self) -> None:
+        self._told = True
         if self.pod["metadata"].get("deletionTimestamp") and not self._gone:
             await self._reporter.remove()
 

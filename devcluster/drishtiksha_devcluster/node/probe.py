@@ -12,7 +12,6 @@ async def passes_startup(
     session: aiohttp.ClientSession, container: dict[str, Any], probe: dict[str, Any], address: str
 ) -> bool:
     """Ask until it answers 200-399 (True) or failed `failureThreshold` times in a row (False)."""
-    url = f"http://{address}:{_port(container, probe['httpGet']['port'])}{probe['httpGet'].get('path') or '/'}"
     period = float(probe.get("periodSeconds") or 10)
     limit = aiohttp.ClientTimeout(total=float(probe.get("timeoutSeconds") or 1))
     await asyncio.sleep(float(probe.get("initialDelaySeconds") or 0))
@@ -20,10 +19,11 @@ async def passes_startup(
         if attempt:
             await asyncio.sleep(period)
         try:
+            url = f"http://{address}:{_port(container, probe['httpGet']['port'])}{probe['httpGet'].get('path') or '/'}"
             async with session.get(url, timeout=limit, allow_redirects=False) as response:
                 if response.status < 400:
                     return True
-        except (aiohttp.ClientError, TimeoutError, OSError):
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):  # ValueError: a port with no such name
             continue
     return False
 

@@ -174,7 +174,7 @@ class Registration:
                 "labels": wanted["metadata"]["labels"],
                 "annotations": wanted["metadata"]["annotations"],
             }
-        if {(taint["key"], taint["effect"]) for taint in ours} != {(taint["key"], taint["effect"]) for taint in taints}:
+        if {_taint(taint) for taint in ours} != {_taint(taint) for taint in taints}:
             patch["spec"] = {"taints": ours}
         if patch:
             await self._client.patch(self._path, patch, MERGE)
@@ -196,6 +196,10 @@ class Registration:
                 if error.status != 409:
                     raise
         await self._client.patch(f"{_LEASES}/{self._shape.name}", {"spec": {"renewTime": now}}, MERGE)
+
+
+def _taint(taint: Mapping[str, str]) -> tuple[str, str, str]:
+    return taint["key"], taint.get("value", ""), taint["effect"]
 
 
 def _condition(kind: str, value: str, reason: str, message: str, now: datetime) -> dict[str, Any]:

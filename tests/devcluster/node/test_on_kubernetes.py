@@ -8,6 +8,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -261,6 +262,19 @@ def test_an_evicted_pod_is_replaced_inside_the_same_job(nodes: Any) -> None:
     nodes.until("job", job, lambda body: body["status"].get("ready") == 1 and len(nodes.pods_of(job)) == 2)
     assert not condition(nodes.get("job", job), "Failed")
     nodes.kubectl("delete", "job", job, "--timeout=20s")
+
+
+def test_a_frozen_pod_goes_on_when_it_is_thawed(nodes: Any) -> None:
+    pod = nodes.pod("until test -e go; do sleep 0.05; done; echo thawed")
+    uid = nodes.is_running(pod)["metadata"]["uid"]
+    nodes.faults(Fault("freeze", name=pod))
+    (nodes.cluster.home / "pods" / uid / "go").touch()
+    time.sleep(0.5)
+    assert nodes.log_file(pod).read_text() == ""
+    assert nodes.get("pod", pod)["status"]["phase"] == "Running"
+    nodes.faults()
+    assert nodes.finished(pod)["phase"] == "Succeeded"
+    assert nodes.log_file(pod).read_text() == "thawed\n"
 
 
 def test_a_twin_runs_the_same_command_twice(nodes: Any) -> None:

@@ -11,14 +11,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 from drishtiksha_devcluster.node import census
+from drishtiksha_devcluster.node import container as container_module
 from drishtiksha_devcluster.node.address import Address
+from drishtiksha_devcluster.node.container import Container
 from drishtiksha_devcluster.node.launch import Launch
 from drishtiksha_devcluster.node.memory import MemoryWatch
+from drishtiksha_devcluster.node.probe import passes_startup
 from drishtiksha_devcluster.node.process import CannotStart, Process
 from drishtiksha_devcluster.node.records import Records, end_all_leftovers, pod_folder
+from drishtiksha_devcluster.ports import free_port
 
 HOG = "import time\nhold = bytearray(120_000_000)\ntime.sleep(60)"
 UID = "11111111-2222-3333-4444-555555555555"
@@ -120,6 +126,55 @@ async def test_a_container_above_its_memory_limit_is_killed_with_its_children_co
     assert await modest.wait() == 137
     assert not modest.killed_for_memory
     await watch.close()
+
+
+async def test_a_log_that_grows_too_far_is_put_aside_and_the_container_writes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container_module, "LOG_BYTES", 10)
+    one = Container({"name": "main", "image": "x"}, False, "ContainerCreating", lambda: None)
+    script = "echo a long first line; until test -e go; do sleep 0.02; done; echo second"
+    one.start(launch(tmp_path, "/bin/sh", "-c", script), MemoryWatch())
+    log = tmp_path / "main.log"
+    await until(log.read_text)
+    one.bound_log()
+    assert (log.read_text(), (tmp_path / "main.older.log").read_text()) == ("", "a long first line\n")
+    (tmp_path / "go").touch()
+    await one.ended()
+    assert log.read_text() == "second\n"
+
+
+async def test_the_last_words_of_a_failed_container_are_its_message_where_the_manifest_asks_for_them(
+    tmp_path: Path,
+) -> None:
+    spec = {"name": "main", "image": "x", "terminationMessagePolicy": "FallbackToLogsOnError"}
+    one = Container(spec, False, "ContainerCreating", lambda: None)
+    one.start(launch(tmp_path, "/bin/sh", "-c", "seq 1000; echo why; exit 70"), MemoryWatch())
+    end = await one.ended()
+    assert (end.code, end.message.splitlines()[-1]) == (70, "why")
+    assert len(end.message) <= 2048
+
+
+@pytest.mark.parametrize(("port", "passes"), [("web", True), ("none", False)])
+async def test_a_startup_probe_asks_until_it_is_answered_or_has_failed_often_enough(port: str, passes: bool) -> None:
+    asked: list[str] = []
+
+    async def ready(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(status=200 if len(asked) > 2 else 503)
+
+    application = web.Application()
+    application.router.add_get("/readyz", ready)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    number = free_port()
+    await web.TCPSite(runner, "127.0.0.1", number).start()
+    container = {"ports": [{"name": "web", "containerPort": number}]}
+    probe = {"httpGet": {"path": "/readyz", "port": port}, "periodSeconds": 0.01, "failureThreshold": 3}
+    async with aiohttp.ClientSession() as session:
+        assert await passes_startup(session, container, probe, "127.0.0.1") is passes
+    assert len(asked) == (3 if passes else 0)
+    await runner.cleanup()
 
 
 def test_a_killed_node_takes_its_containers_with_it_and_its_records_find_the_rest(tmp_path: Path) -> None:
