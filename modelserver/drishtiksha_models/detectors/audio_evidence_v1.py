@@ -105,7 +105,7 @@ class AudioEvidence:
         track = open_sound(media.path)
         heard = self._hear(track, report, deadline)
         measured = self._measure(track, heard, report, deadline)
-        return tell(track, heard, measured, self.limits)
+        return tell(track, heard, measured)
 
     def _hear(self, track: SoundTrack, report: Report, deadline: Deadline) -> Heard:
         from drishtiksha_models.perception.pitch import PitchMeter
@@ -145,7 +145,7 @@ class AudioEvidence:
         return Measured(waveform, shape, spectra, framer.frequencies, picture)
 
 
-def tell(track: SoundTrack, heard: Heard, measured: Measured, limits: Sequence[str]) -> Examination:
+def tell(track: SoundTrack, heard: Heard, measured: Measured) -> Examination:
     """The examination as a value. With under two seconds of speech it is inconclusive and says so."""
     import numpy as np
 
@@ -202,7 +202,7 @@ def tell(track: SoundTrack, heard: Heard, measured: Measured, limits: Sequence[s
         images=(Picture("spectrogram", "spectrogram.png", "image/png", measured.picture),),
         facts=facts,
         metrics={"speech_s": round(speech, 3), "zero_runs_s": round(wave.zero_seconds, 4), "rms": round(wave.rms, 6)},
-        limits=tuple(limits),
+        limits=_cut(track, wave.seconds),
         audio=AudioFigures(
             duration_seconds=round(wave.seconds, 3),
             sample_rate=track.sample_rate,
@@ -271,6 +271,13 @@ def _inside(runs: Sequence[tuple[float, float]], seconds: float) -> float:
     return sum(b - a for a, b in runs if a > 0.05 and b < seconds - 0.05)
 
 
+def _cut(track: SoundTrack, read: float) -> tuple[str, ...]:
+    """What this file's length kept from being examined."""
+    if (track.duration or 0.0) <= read + 1.0:
+        return ()
+    return (f"Only the first {read:.0f} s of {track.duration:.0f} s could be examined.",)
+
+
 def _total(track: SoundTrack, read: float) -> float:
     return round(max(track.duration or 0.0, read), 3)
 
@@ -282,8 +289,8 @@ def _rounded(value: float | None) -> float | None:
 def _progress(at: float, duration: float | None, half: float, message: str) -> Progress:
     """Percent, when the container says how long it is; each reading is one half."""
     if not duration:
-        return Progress(int(at), None, message, "AUDIO_PROGRESS")
-    return Progress(min(99, int((half + 0.5 * min(1.0, at / duration)) * 100)), 100, message, "AUDIO_PROGRESS")
+        return Progress(int(at), None, message)
+    return Progress(min(99, int((half + 0.5 * min(1.0, at / duration)) * 100)), 100, message)
 
 
 DETECTOR = AudioEvidence()

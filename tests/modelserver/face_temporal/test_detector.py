@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from drishtiksha.domain.media import MediaType
+from drishtiksha_models.decode.video import Film
 from drishtiksha_models.detector import (
     Deadline,
     DeadlinePassed,
@@ -25,7 +26,7 @@ from drishtiksha_models.detector import (
     Status,
     Unloadable,
 )
-from drishtiksha_models.detectors.face_temporal_v1 import FaceTemporal, Watched, windows
+from drishtiksha_models.detectors.face_temporal_v1 import FaceTemporal, Watched, tell, windows
 from drishtiksha_models.perception import weights
 
 Clip = Callable[[float], Path]
@@ -168,6 +169,16 @@ def test_windows_lie_inside_long_stretches_and_need_half_their_measures() -> Non
     assert len(windows(watched(range(48)))) == 2
     assert len(windows(watched(range(100), range(110, 158)))) == 6
     assert len(windows(watched(range(48), missing=range(1, 14)))) == 1
+
+
+def test_a_film_longer_than_what_is_read_says_so() -> None:
+    film = Film(Path("a.mp4"), "h264", 640, 360, 24.0, 900.0, 21_600)
+    said = tell(film, Watched(times=[i / 24 for i in range(14_400)], ratios=[None] * 14_400))
+    assert list(said.limits) == ["Only the first 600 s of 900 s could be examined."]
+    assert said.coverage is not None
+    assert (said.coverage.analysed_s, said.coverage.total_s) == (600.0, 900.0)
+    whole = tell(film, Watched(times=[i / 24 for i in range(21_600)], ratios=[None] * 21_600))
+    assert list(whole.limits) == []
 
 
 def test_frames_are_not_kept(detector: FaceTemporal, clip: Clip) -> None:
