@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 import drishtiksha
 from drishtiksha.database.upkeep import schema_version
@@ -51,7 +50,7 @@ async def _asked(check: Callable[[], Awaitable[str | None]]) -> str | None:
             return await check()
     except TimeoutError:
         return "does not answer in time"
-    except (DrishtikshaError, SQLAlchemyError, OSError):
+    except (DrishtikshaError, OSError):
         return "does not answer"
 
 

@@ -67,6 +67,8 @@ class Database:
                     return await story(session)
             except (DBAPIError, PoolTimeout) as error:
                 if not _worth_another_try(error):
+                    if isinstance(error, (OperationalError, InterfaceError)):  # refused: a wrong password, too many
+                        raise Unavailable("postgres", "The database refuses the connection.") from error
                     raise
                 if attempt == _TRIES:
                     raise Unavailable("postgres", "The database does not answer. Please try again.") from error
