@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections import deque
 
+from drishtiksha.domain.errors import Fenced
 from drishtiksha.domain.events import may_pass_as_progress
 
 from .door import Door
@@ -33,6 +34,13 @@ class Reporter:
         self._redact = redact
         self._waiting: deque[tuple[str, str, dict[str, object]]] = deque(maxlen=16)
         self._something = asyncio.Event()
+        self._last_word = False
+
+    def last_word(self) -> None:
+        """From now on the attempt is handing in. The door fences an attempt that has ended, so a heartbeat may be
+        refused because our own result was taken; whether we are fenced, the answer to the last word tells.
+        """
+        self._last_word = True
 
     def tell(self, progress: object) -> None:
         """Take one `progress` object as a service sent it; what is no progress is dropped."""
@@ -52,7 +60,15 @@ class Reporter:
         self._something.set()
 
     async def keep_telling(self) -> None:
-        """Run until cancelled. Raises Fenced when the door says so."""
+        """Run until cancelled. Raises Fenced when the door says so before the last word."""
+        try:
+            await self._tell()
+        except Fenced:
+            if not self._last_word:
+                raise
+            await asyncio.Event().wait()
+
+    async def _tell(self) -> None:
         while True:
             try:
                 async with asyncio.timeout(self._timing.heartbeat):

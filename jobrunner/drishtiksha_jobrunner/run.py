@@ -92,6 +92,7 @@ class Attempt:
             with scratch(self.environment.scratch) as folder:
                 result, artifacts = await self._examine(folder)
             listed = [artifact.name for artifact in artifacts if await self._handed_in(artifact)]
+            self.reporter.last_word()
             accepted = await self.door.result(encode(result, listed))
             log.info("result handed in" if accepted else "this attempt already had a result")
             return 0
@@ -108,6 +109,7 @@ class Attempt:
             log.exception("a fault of the runner itself")
             failed = Fault(ErrorClass.INTERNAL, f"The runner failed ({type(error).__name__}).")
         log.warning("attempt failed", extra={"class": failed.error_class.value, "reason": failed.message})
+        self.reporter.last_word()
         said = failed.server_response
         return await self.door.failure(
             Fault(

@@ -34,7 +34,8 @@ MEDIA = bytes(range(256)) * 1200  # 300 KiB: several chunks
 @dataclass
 class Reply:
     """A scripted answer. `cut`: close the connection after so many bytes of the body; `after`: seconds before it;
-    `pieces`: (bytes, seconds to wait after them); `unread`: answer before the request's body was read.
+    `pieces`: (bytes, seconds to wait after them); `unread`: answer before the request's body was read;
+    `executed`: do what is ordinary first, and then answer with this.
     """
 
     status: int = 200
@@ -44,6 +45,7 @@ class Reply:
     after: float = 0.0
     pieces: tuple[tuple[int, float], ...] = ()
     unread: bool = False
+    executed: bool = False
 
 
 @dataclass
@@ -87,7 +89,9 @@ class Double:
         headers = {k.decode().lower(): v.decode() for k, v in scope["headers"]}
         call = Call(scope["method"], scope["path"], headers, b"".join(chunks), time.monotonic())
         self.calls.append(call)
-        reply = scripted or self.ordinary(call)
+        ordinary = self.ordinary(call) if scripted is None or scripted.executed else None
+        reply = scripted or ordinary
+        assert reply is not None
         await asyncio.sleep(reply.after)
         given = {"content-length": str(len(reply.body)), **reply.headers}
         await send(
@@ -149,6 +153,8 @@ class DoorDouble(Double):
                 ranged = {"content-range": f"bytes {begin}-{len(self.media) - 1}/{len(self.media)}"} if begin else {}
                 return Reply(206 if begin else 200, self.media[begin:], ranged)
             case "POST", "progress":
+                if self.results or self.failures:
+                    return Reply(409, b'{"code": "FENCED"}')
                 if not body:
                     self.heartbeats += 1
                 else:
@@ -159,6 +165,8 @@ class DoorDouble(Double):
                 name = call.path.rsplit("/", 1)[-1]
                 self.artifacts[name] = (call.headers["x-kind"], call.headers["content-type"], body)
             case "PUT", "result":
+                if self.results:
+                    return Reply(body=b'{"accepted": false}')
                 self.results.append(AttemptResult.model_validate_json(body))
                 return Reply(body=b'{"accepted": true}')
             case "PUT", "failure":

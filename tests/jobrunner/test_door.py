@@ -84,11 +84,21 @@ async def test_a_door_that_restarts_costs_the_attempt_nothing(route, environment
 async def test_a_result_whose_answer_was_lost_is_sent_again_and_a_refusal_to_take_it_twice_is_success(
     environment, door, service, hasty, reply
 ):
-    door.script["result"] = [reply(body=b'{"accepted": true}', cut=3), reply(body='{"accepted": false}')]
+    door.script["result"] = [reply(body='{"accepted": true}', cut=3, executed=True)]
     assert await run(environment, hasty) == 0
     first, second = door.asked("result")
     assert first.body == second.body
-    assert len(service.asked("analyze")) == 1
+    assert len(door.results) == len(service.asked("analyze")) == 1
+
+
+@pytest.mark.parametrize(("route", "code"), [("result", 0), ("failure", 65)])
+async def test_a_heartbeat_that_is_fenced_by_our_own_last_word_does_not_take_it_back(
+    route, code, environment, door, service, hasty, reply
+):
+    service.script["analyze"] = [reply(415)] if route == "failure" else []
+    door.script[route] = [reply(body='{"accepted": true}', executed=True, after=0.5)]
+    assert await run(environment, hasty) == code
+    assert len(door.asked("progress")) >= 1
 
 
 async def test_a_door_that_stays_away_is_asked_until_the_deadline_and_then_exit_70(
