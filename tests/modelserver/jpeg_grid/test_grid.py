@@ -14,7 +14,7 @@ from PIL import Image
 from drishtiksha_models.grid import votes as voting
 from drishtiksha_models.grid.lastsave import jpeg_quality
 from drishtiksha_models.grid.nfa import log10_nfa, log10_tail, log10_tests
-from drishtiksha_models.grid.regions import main_grid
+from drishtiksha_models.grid.regions import main_grid, places
 from drishtiksha_models.grid.votes import NO_VOTE, luminance, votes, zero_counts
 
 
@@ -96,3 +96,33 @@ def test_the_quality_of_the_last_save_is_read_from_its_table(quality: int) -> No
     Image.fromarray(_smooth(5, 64, 64)).save(out, "JPEG", quality=quality)
     tables = Image.open(io.BytesIO(out.getvalue())).quantization  # type: ignore[attr-defined]
     assert jpeg_quality(tables[0]) == quality
+
+
+def _cast(shares: dict[int, float]) -> np.ndarray:
+    """A vote map of the main grid 0, with a part of 160 x 160 pixels in which these grids have these shares of blocks."""
+    random = np.random.default_rng(1)
+    blocks = np.zeros((60, 80), dtype=np.uint8)
+    grids, weights = list(shares), np.array(list(shares.values()))
+    rest = [g for g in range(64) if g not in shares]
+    drawn = random.random((20, 20))
+    inside = random.choice(rest, size=(20, 20))
+    inside[drawn < weights.sum()] = random.choice(grids, size=(drawn < weights.sum()).sum(), p=weights / weights.sum())
+    blocks[20:40, 30:50] = inside
+    return blocks.repeat(8, axis=0).repeat(8, axis=1)
+
+
+def test_a_grid_of_its_own_in_a_part_is_significant_there() -> None:
+    cast = _cast({15: 0.3})
+    found = places(cast, main_grid(cast), frozenset({0}))
+    assert found[0].grid == 15
+    assert found[0].log10_nfa < -20
+
+
+def test_a_grid_that_its_mirror_image_matches_is_no_trace_of_a_paste() -> None:
+    cast = _cast({15: 0.3, 57: 0.3})  # offsets (7, 1) and (1, 7): both lie beside the main grid alike
+    assert [p for p in places(cast, main_grid(cast), frozenset({0})) if p.grid in (15, 57)] == []
+
+
+def test_chance_votes_make_no_place() -> None:
+    cast = np.random.default_rng(2).integers(0, 64, (60, 80), dtype=np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+    assert places(cast, main_grid(cast), frozenset()) == []
