@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
+import re
+import shutil
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -126,6 +129,31 @@ async def test_a_cancelled_run_fences_a_runner_that_is_waiting_for_its_model(sta
     assert await story == 77
     row = await stage.one("SELECT status, error_class FROM analyses WHERE run_id = :run")
     assert row == {"status": "FAILED", "error_class": "CANCELLED"}
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the commands of the document need curl")
+async def test_the_commands_of_the_document_work_as_written(stage, service, tmp_path: Path):
+    document = (Path(__file__).parents[2] / "docs" / "runner-protocol.md").read_text()
+    typed = document.split("```console\n")[1].split("```")[0].replace("JPEG-GRID-V1", MODEL)
+    # A command begins with a dollar sign; what is indented goes on with it; the rest is what was answered.
+    commands = re.findall(r"^\$ (.*(?:\n {4}.*)*)", typed, flags=re.MULTILINE)
+    assert len(commands) == 11
+    told = {
+        "PATH": os.environ["PATH"],
+        "DRISHTIKSHA_DOOR_URL": stage.environment.door_url,
+        "DRISHTIKSHA_ATTEMPT_TOKEN": stage.environment.token,
+        "SERVER_URL": stage.environment.server_url,
+        "SERVER_API_KEY": stage.environment.server_key,
+    }
+    script = "set -euo pipefail\n" + "\n".join(c.replace("curl -s", "curl -sS --fail-with-body") for c in commands)
+    bash = await asyncio.create_subprocess_exec("bash", "-c", script, cwd=tmp_path, env=told, stdout=-1, stderr=-2)
+    said, _ = await bash.communicate()
+    assert bash.returncode == 0, said.decode()
+    assert said.decode().endswith('{"accepted":true}')
+    assert (tmp_path / "picture.png").read_bytes() == BYTES
+    assert (tmp_path / "rest").read_bytes() == BYTES[100_000:]
+    row = await stage.one("SELECT status, prediction FROM analyses WHERE run_id = :run")
+    assert row == {"status": "COMPLETED", "prediction": "INCONCLUSIVE"}
 
 
 async def test_a_token_of_nobody_ends_at_once(stage, hasty):
