@@ -74,7 +74,7 @@ class Double:
 
     def ordinary(self, call: Call) -> Reply:
         """The answer when nothing is scripted."""
-        raise NotImplementedError
+        return Reply(404)
 
     async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
         script = self.script.get(_route(scope["path"]), [])
