@@ -21,11 +21,15 @@ Samples = NDArray[np.float32]
 
 MAX_SECONDS = 1800.0
 """What is read of one file; the rest is left out and said in the coverage."""
-MAX_RATE = 192_000
-"""Hz; more is no sound recording."""
+LOWEST_RATE, HIGHEST_RATE = 4000, 192_000
+"""Hz; less carries no voice, more is no sound recording."""
 MAX_CHANNELS = 16
 MAX_DAMAGED = 200
 """Packets that may fail to decode before the whole file counts as damaged."""
+BLOCK = 0.5
+"""Seconds that a block has at least: codecs give 20 ms at a time, which costs more in calls than in numbers."""
+LOUDEST = 8.0
+"""Full scales; lossy codecs pass 1.0 a little, only a crafted file of floats passes this."""
 HIGHEST_WORKING_RATE = 48_000
 """Hz; faster recordings are brought down to it, slower ones stay as they are."""
 
@@ -58,11 +62,11 @@ class SoundTrack:
         rate = rate or self.working_rate
         layout = "mono" if mono or self.channels == 1 else "stereo"
         done = 0
-        for block in _resampled(_frames(self.path), rate, layout):
+        for block in _gathered(_blocks(self.path, rate, layout), int(BLOCK * rate)):
             room = int(max_seconds * rate) - done
             if room <= 0:
                 return
-            samples = np.nan_to_num(block[:, :room], nan=0.0, posinf=1.0, neginf=-1.0)
+            samples = np.clip(np.nan_to_num(block[:, :room], nan=0.0), -LOUDEST, LOUDEST)
             yield done / rate, samples
             done += samples.shape[1]
         if done == 0:
@@ -83,7 +87,7 @@ def open_sound(path: Path) -> SoundTrack:
             )
     except av.error.FFmpegError as error:
         raise BadMedia("This file cannot be read as sound.") from error
-    if not 0 < track.sample_rate <= MAX_RATE or not 0 < track.channels <= MAX_CHANNELS:
+    if not LOWEST_RATE <= track.sample_rate <= HIGHEST_RATE or not 0 < track.channels <= MAX_CHANNELS:
         raise BadMedia(f"{track.channels} channels at {track.sample_rate} Hz are beyond what is examined.")
     return track
 
@@ -106,6 +110,13 @@ def _frames(path: Path) -> Iterator[av.AudioFrame]:
         raise BadMedia("The sound in this file cannot be decoded.") from error
 
 
+def _blocks(path: Path, rate: int, layout: str) -> Iterator[Samples]:
+    try:
+        yield from _resampled(_frames(path), rate, layout)
+    except (av.error.FFmpegError, ValueError) as error:
+        raise BadMedia("The sound in this file cannot be brought to one rate and layout.") from error
+
+
 def _resampled(frames: Iterator[av.AudioFrame], rate: int, layout: str) -> Iterator[Samples]:
     """Blocks at one rate and layout, whatever the frames change to on the way."""
     resampler: av.AudioResampler | None = None
@@ -122,6 +133,18 @@ def _resampled(frames: Iterator[av.AudioFrame], rate: int, layout: str) -> Itera
         yield from (_array(out) for out in resampler.resample(frame))
     if resampler is not None:
         yield from (_array(out) for out in resampler.resample(None))
+
+
+def _gathered(blocks: Iterator[Samples], least: int) -> Iterator[Samples]:
+    """The same samples in blocks of at least so many; the last may be shorter."""
+    parts: list[Samples] = []
+    for block in blocks:
+        parts.append(block)
+        if sum(part.shape[1] for part in parts) >= least:
+            yield np.concatenate(parts, axis=1)
+            parts = []
+    if parts:
+        yield np.concatenate(parts, axis=1)
 
 
 def _array(frame: av.AudioFrame) -> Samples:

@@ -74,7 +74,11 @@ class Film:
             last = max(last, at - start)
             if last > max_seconds or number >= max_frames:
                 return
-            yield Frame(number, last, _upright(decoded))
+            try:
+                image = _upright(decoded)
+            except (av.error.FFmpegError, ValueError) as error:
+                raise BadMedia("The pixels of this video cannot be converted.") from error
+            yield Frame(number, last, image)
             number += 1
         if number == 0:
             raise BadMedia("No frame could be decoded from this file.")

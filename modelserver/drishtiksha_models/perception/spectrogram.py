@@ -45,14 +45,14 @@ class Spectrogram:
     def feed(self, power: Floats) -> None:
         """Take frames x bins."""
         waiting = np.concatenate([self._waiting, power])
-        whole = len(waiting) // self._per_column
-        grouped = waiting[: whole * self._per_column].reshape(whole, self._per_column, -1).mean(axis=1)
+        whole, bins = len(waiting) // self._per_column, waiting.shape[1]
+        grouped = waiting[: whole * self._per_column].reshape(whole, self._per_column, bins).mean(axis=1)
         self._waiting = waiting[whole * self._per_column :]
         self._columns = np.concatenate([self._columns, grouped])
         while len(self._columns) >= MOST_COLUMNS:
             even = len(self._columns) // 2 * 2
             self._waiting = np.concatenate([np.repeat(self._columns[even:], self._per_column, axis=0), self._waiting])
-            self._columns = self._columns[:even].reshape(even // 2, 2, -1).mean(axis=1)
+            self._columns = self._columns[:even].reshape(even // 2, 2, bins).mean(axis=1)
             self._per_column *= 2
 
     def draw(self, seconds: float, rate: int, speech: Sequence[Segment]) -> bytes:

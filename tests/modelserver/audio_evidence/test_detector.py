@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,37 @@ def test_a_truncated_file_is_read_as_far_as_it_goes_and_rubbish_is_bad_media(
     header.write_bytes(whole[:44])
     with pytest.raises(BadMedia):
         examine(detector, header)
+
+
+@pytest.mark.parametrize(("channels", "rate"), [(1, 4000), (5, 16_000), (7, 44_100), (2, 96_000)])
+def test_odd_rates_and_many_channels_are_measured(
+    detector: AudioEvidence, write: Any, draw: Any, channels: int, rate: int
+) -> None:
+    sound = np.stack([draw.noise(0.5, rate, seed=i) for i in range(channels)])
+    said = examine(detector, write("odd.wav", sound, rate))
+    assert said.audio is not None
+    assert (said.audio.sample_rate, said.audio.channels) == (rate, channels)
+    assert said.audio.duration_seconds == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(("channels", "rate"), [(1, 100), (17, 8000), (1, 250_000)])
+def test_what_is_no_recording_is_refused(detector: AudioEvidence, write: Any, channels: int, rate: int) -> None:
+    with pytest.raises(BadMedia, match="beyond what is examined"):
+        examine(detector, write("odd.wav", np.zeros((channels, 300)), rate))
+
+
+def test_a_crafted_file_of_floats_gives_finite_figures(detector: AudioEvidence, tmp_path: Path) -> None:
+    sound = np.random.default_rng(0).normal(0, 1e30, 16_000).astype("<f4")
+    sound[5], sound[6] = np.nan, np.inf
+    data, path = sound.tobytes(), tmp_path / "float.wav"
+    form = struct.pack("<IHHIIHH", 16, 3, 1, 16_000, 64_000, 4, 32)
+    path.write_bytes(
+        b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVEfmt " + form + b"data" + struct.pack("<I", len(data)) + data
+    )
+    said = examine(detector, path)
+    assert said.audio is not None
+    assert said.audio.rms_energy == pytest.approx(decoding.LOUDEST, rel=0.01)
+    assert all(np.isfinite([v for v in s.v if v is not None]).all() for s in said.series)
 
 
 @pytest.mark.parametrize(
