@@ -42,20 +42,22 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise BadMedia("The picture is damaged: its data ends early or contradicts itself.") from error
 
 
-def pixels(image: Image.Image) -> NDArray[np.uint8]:
+def pixels(image: Image.Image, box: tuple[int, int, int, int] | None = None) -> NDArray[np.uint8]:
     """The first frame as stored, not turned by its orientation tag: [height, width, 3] RGB, 0..255; alpha is dropped.
 
-    Sixteen-bit grey is scaled to eight bits.
+    `box`: only this part (left, top, right, bottom). Sixteen-bit grey is scaled to eight bits.
     """
     import numpy as np
 
     image.seek(0)
+    if box is not None:
+        image = image.crop(box)
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         grey = np.asarray(image, dtype=np.float64)
         top = 65535.0 if grey.max(initial=0.0) > 255 else 255.0
         flat = np.clip(grey * (255.0 / top), 0, 255).astype(np.uint8)
         return np.repeat(flat[:, :, None], 3, axis=2)
-    return np.asarray(image.convert("RGB"), dtype=np.uint8)
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
 
 
 def _too_large() -> str:

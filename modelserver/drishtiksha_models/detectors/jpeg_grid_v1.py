@@ -7,6 +7,7 @@ description; `grid/` holds its steps as functions over arrays.
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from drishtiksha.domain.media import MediaType
@@ -43,6 +44,8 @@ MIN_SIDE = 64
 """Pixels; a smaller picture has too few blocks to say anything."""
 MIN_QUALITY = 97
 """Of the last JPEG save: below it the traces of earlier grids are gone (nothing of 10 splices was found at 90)."""
+_SMALLEST = -30.0
+"""log10 of the smallest bound that is stated: still true of a smaller NFA, and no number underflows on its way."""
 _SOURCE = "a-contrario NFA over 64 grids in every rectangle (Nikoukhah et al., IPOL 2021); tail bound Hoeffding 1963"
 
 
@@ -85,9 +88,9 @@ class JpegGrid:
             head = file.read(64)
         with opened(media.path) as image:
             saved = last_save(image, head)
-            rgb = pixels(image)
-        height, width = rgb.shape[:2]
-        part, left, top = _middle(rgb)
+            width, height = image.size
+            box = _middle(width, height)
+            part = pixels(image, box)
         deadline.check()
 
         def step(done: int, total: int) -> None:
@@ -103,20 +106,30 @@ class JpegGrid:
         parts = lies_in_parts(cast, main) if main.significant else []
         doubled = {p.grid for p in found if runs_everywhere(cast, p.grid, found)}
         deadline.check()
-        return _Case(saved, main, parts, found, doubled, cast, width, height, left, top).examination()
+        return _Case(saved, main, parts, found, doubled, cast, width, height, box[:2]).examination()
 
 
+@dataclass
 class _Case:
-    """All that was seen of one picture, and what follows from it."""
+    """All that was seen of one picture, and what follows from it.
 
-    def __init__(
-        self, saved: LastSave, main: Grid, parts: list[Place], found: list[Place], doubled: set[int], cast: NDArray[np.uint8],
-        width: int, height: int, left: int, top: int,
-    ) -> None:  # fmt: skip
-        self.saved, self.main, self.doubled = saved, main, doubled
-        self.has_grid = main.significant and not parts
-        self.found = sorted(parts + found, key=lambda p: p.log10_nfa)
-        self.cast, self.width, self.height, self.left, self.top = cast, width, height, left, top
+    `parts`: places that the main grid is confined to, if it is; `foreign`: places of other grids; `doubled`: grids that
+    run through the whole picture beside the main one; `corner`: left and top of the examined part in the picture.
+    """
+
+    saved: LastSave
+    main: Grid
+    parts: list[Place]
+    foreign: list[Place]
+    doubled: set[int]
+    cast: NDArray[np.uint8]
+    width: int
+    height: int
+    corner: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        self.has_grid = self.main.significant and not self.parts
+        self.found = sorted(self.parts + self.foreign, key=lambda p: p.log10_nfa)
 
     def examination(self) -> Examination:
         """The first of these that holds: too small, traces erased, no grid, nothing found, two grids, an edit."""
@@ -146,7 +159,7 @@ class _Case:
             )
             return self._completed(Finding.SUSPICIOUS, note, Calibration())
         self.found = single
-        bound = 10.0 ** min(0.0, max(-300.0, single[0].log10_nfa))  # still a bound where 10 ** x would become 0
+        bound = 10.0 ** min(0.0, max(_SMALLEST, single[0].log10_nfa))
         note = (
             f"{_count(len(single)).capitalize()} a JPEG grid that differs from the picture's; by chance this is expected in "
             f"fewer than {bound:.1g} pictures."
@@ -198,22 +211,21 @@ class _Case:
         )
 
     def _region(self, place: Place) -> Region:
-        box = (place.x + self.left, place.y + self.top, place.width, place.height)
+        box = (place.x + self.corner[0], place.y + self.corner[1], place.width, place.height)
         offset = "{}, {}".format(*place.offset)
         return Region(box, f"JPEG grid {offset}; log10 NFA {place.log10_nfa:.1f}", score=round(-place.log10_nfa, 2))
 
 
-def _middle(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int, int]:
-    """The middle of a large picture, at most MAX_EXAMINED pixels, cut at multiples of eight so that grids keep their
-    offsets; with its left and top in the picture.
+def _middle(width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of what is examined: all, or the middle with at most MAX_EXAMINED pixels, cut at
+    multiples of eight so that grids keep their offsets.
     """
-    height, width = rgb.shape[:2]
     if height * width <= MAX_EXAMINED:
-        return rgb, 0, 0
+        return 0, 0, width, height
     scale = (MAX_EXAMINED / (height * width)) ** 0.5
     rows, columns = int(height * scale) // 8 * 8, int(width * scale) // 8 * 8
     top, left = (height - rows) // 2 // 8 * 8, (width - columns) // 2 // 8 * 8
-    return rgb[top : top + rows, left : left + columns], left, top
+    return left, top, left + columns, top + rows
 
 
 def _count(number: int) -> str:
