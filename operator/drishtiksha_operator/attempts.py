@@ -69,7 +69,7 @@ class Attempts:
             refused = await self._refused(attempt, job, its_pods, run)
             said_now = judge(attempt, job, its_pods, self._clocks(analysis), run.now, owner_uid=owner, refused=refused)
             if said_now.note_uid is not None:
-                await self.runs.note_job(attempt.id, name, said_now.note_uid)
+                await self.runs.note_jobs({attempt.id: (name, said_now.note_uid)})
                 changed = True
             pod = newest(its_pods)
             node = pod.node if pod is not None else None

@@ -11,11 +11,10 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import kopf
-
 from drishtiksha.kubeconfig import Connection, connect
 from drishtiksha.resources import FINALIZER, GROUP, LABEL_RUN, PLURAL, VERSION, run_of
 
+from .lean_kopf import kopf
 from .seen import has_ended
 
 Add = Callable[[str], None]

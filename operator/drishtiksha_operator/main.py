@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-import kopf
 import structlog
 
 from drishtiksha import __version__, logs
@@ -36,6 +35,7 @@ from .attempts import Attempts
 from .discovery import Discovery, http_client
 from .health import LOOKED, Figures, Health
 from .jobs import Jobs
+from .lean_kopf import kopf
 from .manifests import Place
 from .queue import KeyQueue
 from .reconcile import Reconciler

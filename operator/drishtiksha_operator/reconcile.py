@@ -38,7 +38,8 @@ from .status import final_message, final_reason, status_of
 log = structlog.get_logger()
 
 STATUS_EVERY = 2.0
-"""Seconds between two writes of one run's status while it is not final."""
+"""Seconds between two writes of one run's status, at least; doubled per write while the phase stays, up to the next."""
+STATUS_SLOWEST = 16.0
 UNDISCOVERED_LOOKS = 20.0
 """Looks per second at all runs that wait for an ML service together."""
 AGAIN = 0.2
@@ -62,8 +63,8 @@ class Reconciler:
     settings: Operator
     figures: Figures
     clock: Callable[[], float]
-    _written: OrderedDict[str, tuple[float, str]] = field(default_factory=OrderedDict)
-    """By run: when we last wrote its status, and the resourceVersion that this made."""
+    _written: OrderedDict[str, _Written] = field(default_factory=OrderedDict)
+    """By run: our last write of its status."""
     _nothing_since: dict[uuid.UUID, float] = field(default_factory=dict)
     """By run: the first look that found no compatible model."""
     _undiscovered: set[uuid.UUID] = field(default_factory=set)
@@ -150,7 +151,7 @@ class Reconciler:
         # Whatever has a place gets its attempt, its Secret and its Job.
         begun = await self.starting.start(run, resource)
         await self._tell(*begun.announcements)
-        after = await self._again(run) if begun.changed else run
+        after = await self._again(run) if begun.changed else begun.run
         if begun.changed and all(a.terminal for a in after.analyses):
             return await self._conclude(after)
         return _Step(after, look_in=begun.look_in, ahead=begun.ahead)
@@ -235,14 +236,14 @@ class Reconciler:
         key = str(run.id)
         try:
             if wanted != before:
-                at, _ = self._written.get(key, (float("-inf"), ""))
-                wait = at + STATUS_EVERY - self.clock()
+                last = self._written.get(key)
+                wait = last.due(run.status) - self.clock() if last is not None else 0.0
                 if wait > 0 and not run.terminal:
                     return wait
                 if run.terminal and not _is_complete(before):
                     await self._tell_end(run, resource)
                 resource = await self.analyses.apply_status(resource, wanted)
-                self._remember(key, resource["metadata"]["resourceVersion"])
+                self._remember(key, run.status, resource["metadata"]["resourceVersion"])
             if run.terminal:
                 await self._let_go(resource)
         except KubeConflict:
@@ -273,7 +274,8 @@ class Reconciler:
 
     def is_our_own_echo(self, key: str, resource_version: str) -> bool:
         """Whether an event only tells us what we have just written ourselves."""
-        return self._written.get(key, (0.0, ""))[1] == resource_version
+        last = self._written.get(key)
+        return last is not None and last.resource_version == resource_version
 
     # -- small words --------------------------------------------------------------------------------------------------
 
@@ -286,8 +288,10 @@ class Reconciler:
         last = {a.user_id: a.seq for a in announcements if a is not None}
         await asyncio.gather(*(self.bus.wake_user(user, seq) for user, seq in last.items()))
 
-    def _remember(self, key: str, resource_version: str) -> None:
-        self._written[key] = (self.clock(), resource_version)
+    def _remember(self, key: str, phase: str, resource_version: str) -> None:
+        last = self._written.get(key)
+        same = last.same + 1 if last is not None and last.phase == phase else 0
+        self._written[key] = _Written(self.clock(), phase, same, resource_version)
         self._written.move_to_end(key)
         while len(self._written) > REMEMBERED:
             self._written.popitem(last=False)
@@ -297,6 +301,21 @@ class Reconciler:
 
     def _budget(self, model: str) -> int:
         return self.config.models.profile(model).attempts or self.settings.attempts
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A write of a status: when (monotonic seconds), the phase it told, how many before told the same, its version."""
+
+    at: float
+    phase: str
+    same: int
+    resource_version: str
+
+    def due(self, phase: str) -> float:
+        """When the next write may be made: soon for another phase, later and later while only details change."""
+        pause = STATUS_EVERY if phase != self.phase else min(STATUS_SLOWEST, STATUS_EVERY * 2**self.same)
+        return self.at + pause
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Rows come first: whatever is lost after them is found again, for every name is a
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,10 +18,10 @@ from drishtiksha.database.events import Announcement
 from drishtiksha.database.runs import Ended, Runs
 from drishtiksha.database.snapshot import AnalysisSnapshot, AttemptSnapshot, RunSnapshot
 from drishtiksha.domain.analysis import attempt_id
-from drishtiksha.domain.errors import ErrorClass
+from drishtiksha.domain.errors import DrishtikshaError, ErrorClass
 from drishtiksha.domain.status import AnalysisStatus, AttemptState
 from drishtiksha.kube import KubeError, KubeForbidden, KubeInvalid, Object
-from drishtiksha.resources import NotOurs, job_name, secret_name
+from drishtiksha.resources import NotOurs, secret_name
 from drishtiksha.settings import Operator
 from drishtiksha.signing import SigningKeys
 
@@ -31,6 +32,7 @@ from .discovery import Discovery
 from .health import Figures
 from .jobs import Jobs
 from .manifests import Owner, Place, Work
+from .seen import JobSeen
 
 log = structlog.get_logger()
 
@@ -38,11 +40,18 @@ REMEMBERED = 20_000
 """Secrets that are known to have been posted."""
 
 
+class NoService(DrishtikshaError):
+    """The service that a model was frozen with is no longer in the settings."""
+
+
 @dataclass(frozen=True)
 class Begun:
     """What was started. `ahead`: by waiting model, how many go first; `look_in` seconds."""
 
+    run: RunSnapshot
+    """The rows after the places were given, before the Jobs were written down."""
     changed: bool = False
+    """Attempts were ended: the rows have to be read again."""
     look_in: float | None = None
     ahead: dict[str, int] | None = None
     announcements: tuple[Announcement | None, ...] = ()
@@ -94,7 +103,7 @@ class Starting:
             look_in = LOOK_AT_PODS
         if later:
             look_in = min(look_in or later[0], max(0.1, min(later)))
-        return Begun(bool(started or unborn), look_in, ahead, tuple(said))
+        return Begun(run, bool(said), look_in, ahead, tuple(said))
 
     def freed(self) -> None:
         """A place was given back: the run that has waited longest looks whose turn it is."""
@@ -121,29 +130,34 @@ class Starting:
         except (KubeInvalid, KubeForbidden) as error:
             return [await self._refused(t, error) for _, t in unborn]
         outcomes = await asyncio.gather(*(self._job(run, owner, a, t) for a, t in unborn), return_exceptions=True)
+        made: dict[uuid.UUID, tuple[str, str]] = {}
         said: list[Announcement | None] = []
         broken: BaseException | None = None
         for (_, attempt), outcome in zip(unborn, outcomes, strict=True):
-            if isinstance(outcome, KubeInvalid | KubeForbidden):
+            if isinstance(outcome, JobSeen):
+                made[attempt.id] = (outcome.name, outcome.uid)
+            elif isinstance(outcome, KubeInvalid | KubeForbidden):
                 said.append(await self._refused(attempt, outcome))
+            elif isinstance(outcome, NoService):
+                ended = Ended(ErrorClass.ML_UNAVAILABLE, "UnknownService", str(outcome))
+                said.append(await self.runs.attempt_ended(attempt.id, ended))
             elif isinstance(outcome, NotOurs):
                 log.warning("a Job of this name belongs to another owner", told=str(outcome))
-            elif isinstance(outcome, BaseException):
-                broken = outcome
             else:
-                said.append(outcome)
+                broken = outcome
+        if made:
+            await self.runs.note_jobs(made)
         if broken is not None:
             raise broken
         return said
 
     async def _job(
         self, run: RunSnapshot, owner: Owner, analysis: AnalysisSnapshot, attempt: AttemptSnapshot
-    ) -> Announcement | None:
+    ) -> JobSeen:
         profile = self._profile(analysis)
         service = self.config.service(analysis.source) if analysis.execution == "service" else None
         if analysis.execution == "service" and service is None:
-            text = f"The ML service {analysis.source} is no longer in the operator's settings."
-            return await self.runs.attempt_ended(attempt.id, Ended(ErrorClass.ML_UNAVAILABLE, "UnknownService", text))
+            raise NoService(f"The ML service {analysis.source} is no longer in the operator's settings.")
         work = Work(
             run_id=str(run.id),
             analysis_id=str(analysis.id),
@@ -159,8 +173,7 @@ class Starting:
         )
         made = await self.jobs.create(manifests.job(work, owner, self.place))
         self.figures.jobs_created.inc()
-        await self.runs.note_job(attempt.id, job_name(run.id, analysis.model, attempt.number), made.uid)
-        return None
+        return made
 
     async def _secret(self, run: RunSnapshot, owner: Owner) -> None:
         name = secret_name(run.id, owner.uid)

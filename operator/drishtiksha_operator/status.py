@@ -15,7 +15,7 @@ _COMPLETE = {
     RunStatus.PARTIALLY_ANALYZED: "PartiallyAnalyzed",
     RunStatus.FAILED: "Failed",
 }
-_STEPS = (1, 2, 3, 4, 5, 10, 20, 50, 100, 200, 500, 1000)
+_STEPS = (10, 30, 100, 300, 1000, 3000)
 
 
 def status_of(run: RunSnapshot, *, waiting: str | None = None, ahead: Mapping[str, int] | None = None) -> Status:
@@ -58,10 +58,8 @@ def final_message(run: RunSnapshot) -> str:
 
 
 def about(count: int) -> str:
-    """A number of those ahead, coarse where it is large, so that a long queue does not rewrite every status."""
-    if count <= 5:
-        return str(count)
-    return f"about {max(step for step in _STEPS if step <= count)}"
+    """A number of those ahead, so coarse that a moving queue does not rewrite every status."""
+    return next((f"fewer than {step}" for step in _STEPS if count < step), f"more than {_STEPS[-1]}")
 
 
 def _model(run: RunSnapshot, analysis: AnalysisSnapshot, ahead: int | None) -> ModelStatus:

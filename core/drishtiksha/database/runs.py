@@ -117,15 +117,17 @@ class Runs:
 
         return await self._database.transaction(write)
 
-    async def note_job(self, attempt_id: uuid.UUID, job_name: str, job_uid: str) -> None:
-        """Write down which Job an attempt has; once."""
+    async def note_jobs(self, made: Mapping[uuid.UUID, tuple[str, str]]) -> None:
+        """Write down which Job (name, uid) each of these attempts has; once."""
 
         async def write(session: AsyncSession) -> None:
-            await session.execute(
-                update(Attempt)
-                .where(Attempt.id == attempt_id, Attempt.job_uid.is_(None))
-                .values(job_name=job_name, job_uid=job_uid)
-            )
+            for attempt_id in sorted(made):
+                job_name, job_uid = made[attempt_id]
+                await session.execute(
+                    update(Attempt)
+                    .where(Attempt.id == attempt_id, Attempt.job_uid.is_(None))
+                    .values(job_name=job_name, job_uid=job_uid)
+                )
 
         await self._database.transaction(write)
 
