@@ -39,7 +39,7 @@ from .passwords import Passwords
 from .principal import Doorkeeper
 from .readiness import say_who_is_missing
 from .relay import Relay
-from .routes import auth, content, health, media, monitoring
+from .routes import auth, content, docs, health, media, monitoring
 from .ticks import Ticks
 from .tokens import Tokens
 
@@ -128,7 +128,14 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
     }
     for name, value in state.items():
         setattr(rest.state, name, value)
-    for module in (health, auth, content, monitoring, media):  # content before media: its paths are the longer ones
+    for module in (
+        health,
+        docs,
+        auth,
+        content,
+        monitoring,
+        media,
+    ):  # content before media: its paths are the longer ones
         rest.include_router(module.router)
     envelope.install(rest)
     document(rest)

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what every route may refuse, and the token that most of them need."""
+"""The OpenAPI document: what every route may refuse, and in which shape."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
 
-from .principal import recognised
 from .problems import CODES
 
 _ERROR = {
@@ -48,21 +46,17 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
     components = schema.setdefault("components", {})
     components.setdefault("schemas", {})["Error"] = _ERROR
-    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
-    for route in app.routes:
-        if isinstance(route, APIRoute) and route.include_in_schema:
-            for method in route.methods or ():
-                operation = schema["paths"][route.path][method.lower()]
-                _complete(operation, needs_token=_needs_token(route))
+    for methods in schema["paths"].values():
+        for operation in methods.values():
+            _complete(operation)
     return schema
 
 
-def _complete(operation: dict[str, Any], *, needs_token: bool) -> None:
+def _complete(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     responses.pop("422", None)  # a bad value is a 400 here
     statuses = {400, 500, 503}
-    if needs_token:
-        operation["security"] = [{"token": []}]
+    if "security" in operation:
         statuses |= {401, 404}
     for status in sorted(statuses):
         responses.setdefault(str(status), _refusal(status))
@@ -74,7 +68,3 @@ def _refusal(status: int) -> dict[str, Any]:
         "description": codes,
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
     }
-
-
-def _needs_token(route: APIRoute) -> bool:
-    return any(dependency.call is recognised for dependency in route.dependant.dependencies)

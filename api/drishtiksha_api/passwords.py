@@ -16,8 +16,8 @@ _MEMORY_KIB = 19_456
 class Passwords:
     """Hashes and verifies. A flood of logins waits for the pool instead of taking all processors and memory."""
 
-    def __init__(self, concurrency: int = 2) -> None:
-        self._hash = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=_MEMORY_KIB, parallelism=1),))
+    def __init__(self, concurrency: int = 2, memory_kib: int = _MEMORY_KIB) -> None:
+        self._hash = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=memory_kib, parallelism=1),))
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="password")
         self._nobody: str | None = None
 

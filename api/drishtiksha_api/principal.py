@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
 
 from drishtiksha.database.tables import User
 from drishtiksha.database.users import Users
@@ -60,7 +61,11 @@ def offered_token(header: str | None) -> str:
     return words[0]
 
 
-async def recognised(request: Request) -> Principal:
+_SCHEME = HTTPBearer(scheme_name="token", bearerFormat="JWT", auto_error=False)
+"""Only for the OpenAPI document; a raw token is taken too."""
+
+
+async def recognised(request: Request, _described: Annotated[object, Depends(_SCHEME)] = None) -> Principal:
     """The dependency of every route that needs a token."""
     token = offered_token(request.headers.get("authorization"))
     doorkeeper = cast(Doorkeeper, request.app.state.doorkeeper)

@@ -25,6 +25,7 @@ from drishtiksha.signing import SigningKeys
 from drishtiksha_api import app as api_app
 from drishtiksha_api.door import app as door_app
 from drishtiksha_api.neighbours import Neighbours
+from drishtiksha_api.passwords import Passwords
 from drishtiksha_api.tokens import Tokens
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -133,6 +134,7 @@ async def world(database_url: str, redis_url: str, tmp_path: Path) -> AsyncItera
     cluster = FakeCluster()
     options = api_app.Options(BASE, [ORIGIN], LIMIT, Quota(), None, None, "media-progress-events")
     api = api_app.build(around, cluster, Tokens(SECRET, 3600), options)  # type: ignore[arg-type]
+    api.rest.state.passwords = Passwords(memory_kib=64)
     transport = httpx.ASGITransport(api.asgi, raise_app_exceptions=False)
     door = httpx.ASGITransport(door_app.build(around), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
