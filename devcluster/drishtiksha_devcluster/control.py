@@ -22,6 +22,7 @@ from typing import Any
 from drishtiksha.domain.errors import DrishtikshaError
 
 from .logfile import LogFile, last_lines
+from .node.records import end_all_leftovers
 from .process import ProcessSpec, Trace, alive, end, plain_environment, session_members
 
 _SOCKET = "supervisor.sock"
@@ -155,6 +156,7 @@ class Control:
             leader = processes["postgres"]
             end([leader], first=signal.SIGINT, grace=15.0)
             end([one for one in found["postgres"] if alive(one)], first=signal.SIGQUIT)
+        end_all_leftovers(self.home)  # what pods of dead nodes had started themselves
         return sorted(found)
 
 
