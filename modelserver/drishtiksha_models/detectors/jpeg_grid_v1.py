@@ -44,6 +44,8 @@ MIN_SIDE = 64
 """Pixels; a smaller picture has too few blocks to say anything."""
 MIN_QUALITY = 97
 """Of the last JPEG save: below it the traces of earlier grids are gone (nothing of 10 splices was found at 90)."""
+_ORIENTATION = 0x0112
+"""The EXIF tag that says how a viewer turns the picture; 1 is upright."""
 _SMALLEST = -30.0
 """log10 of the smallest bound that is stated: still true of a smaller NFA, and no number underflows on its way."""
 _SOURCE = "a-contrario NFA over 64 grids in every rectangle (Nikoukhah et al., IPOL 2021); tail bound Hoeffding 1963"
@@ -90,6 +92,7 @@ class JpegGrid:
             saved = last_save(image, head)
             width, height = image.size
             box = _middle(width, height)
+            turned = image.getexif().get(_ORIENTATION, 1) != 1
             part = pixels(image, box)
         deadline.check()
 
@@ -106,7 +109,7 @@ class JpegGrid:
         parts = lies_in_parts(cast, main) if main.significant else []
         doubled = {p.grid for p in found if runs_everywhere(cast, p.grid, found)}
         deadline.check()
-        return _Case(saved, main, parts, found, doubled, cast, width, height, box[:2]).examination()
+        return _Case(saved, main, parts, found, doubled, cast, width, height, box[:2], turned).examination()
 
 
 @dataclass
@@ -114,7 +117,8 @@ class _Case:
     """All that was seen of one picture, and what follows from it.
 
     `parts`: places that the main grid is confined to, if it is; `foreign`: places of other grids; `doubled`: grids that
-    run through the whole picture beside the main one; `corner`: left and top of the examined part in the picture.
+    run through the whole picture beside the main one; `corner`: left and top of the examined part in the picture;
+    `turned`: viewers show it turned or mirrored.
     """
 
     saved: LastSave
@@ -126,6 +130,7 @@ class _Case:
     width: int
     height: int
     corner: tuple[int, int]
+    turned: bool
 
     def __post_init__(self) -> None:
         self.has_grid = self.main.significant and not self.parts
@@ -205,7 +210,7 @@ class _Case:
             images=[Picture("heatmap", "votes.png", "image/png", vote_map(self.cast, shown, self.found))],
             facts=facts,
             metrics={"main_grid_share": self.main.share},
-            limits=() if whole else (f"Only the middle {share:.0%} of this large picture was examined.",),
+            limits=limits,
             width=self.width,
             height=self.height,
         )

@@ -122,6 +122,15 @@ def test_of_a_large_picture_the_middle_is_examined_and_boxes_stay_those_of_the_p
     assert "middle" in result.limits[0]
 
 
+def test_boxes_of_a_turned_picture_are_told_to_be_as_stored(examine: Examine) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    out = io.BytesIO()
+    Image.fromarray(photos.photo(1)).save(out, "PNG", exif=exif)
+    assert "as stored" in examine(out.getvalue()).limits[0]
+    assert not examine(photos.png(photos.photo(1))).limits
+
+
 def test_a_tiny_picture_is_inconclusive(examine: Examine) -> None:
     result = examine(photos.png(photos.photo(1, 96, 96)[:40, :40]))
     assert "smaller than" in str(result.inconclusive_reason)
