@@ -196,6 +196,9 @@ class _Case:
             "foreign_regions": len(self.found),
             "examined_share": round(share, 4),
         }
+        limits = [] if whole else [f"Only the middle {share:.0%} of this large picture was examined."]
+        if self.turned:
+            limits.append("Boxes are those of the picture as stored; viewers show it turned by its orientation tag.")
         return Examination(
             status=status,
             finding=finding,
