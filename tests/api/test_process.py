@@ -1,0 +1,114 @@
+"""The two processes as they are started: what they need, how they wait, how they end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: c
+contexts: [{name: c, context: {cluster: c, user: u}}]
+clusters: [{name: c, cluster: {server: "http://127.0.0.1:9"}}]
+users: [{name: u, user: {token: t}}]
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(tmp_path: Path, **more: str) -> dict[str, str]:
+    (tmp_path / "kubeconfig").write_text(KUBECONFIG)
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("DRISHTIKSHA_")}
+    return clean | {
+        "JWT_SECRET": "j" * 40,
+        "DRISHTIKSHA_SIGNING_KEYS": "a:" + "k" * 40,
+        "LOCAL_STORAGE_PATH": str(tmp_path / "objects"),
+        "KUBECONFIG": str(tmp_path / "kubeconfig"),
+        "DATABASE_URL": "postgresql://nobody:x@127.0.0.1:9/none",
+        "REDIS_URL": "redis://127.0.0.1:9/0",
+        **more,
+    }
+
+
+@contextmanager
+def started(command: str, env: dict[str, str], cwd: Path) -> Iterator[subprocess.Popen[bytes]]:
+    argv = [sys.executable, "-m", "drishtiksha_api.main", command]
+    process = subprocess.Popen(argv, env=env, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def until_answered(url: str) -> tuple[int, bytes]:
+    give_up = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+        except OSError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize("command", ["serve", "door"])
+def test_a_process_without_its_neighbours_lives_says_who_is_away_and_ends_cleanly(tmp_path: Path, command: str) -> None:
+    port, metrics_port = free_port(), free_port()
+    env = environment(
+        tmp_path, PORT=str(port), DRISHTIKSHA_DOOR_PORT=str(port), DRISHTIKSHA_METRICS_PORT=str(metrics_port)
+    )
+    with started(command, env, tmp_path) as process:
+        assert until_answered(f"http://127.0.0.1:{metrics_port}/healthz")[0] == 200
+        status, body = until_answered(f"http://127.0.0.1:{metrics_port}/readyz")
+        assert status == 503
+        assert b"postgres" in body
+        assert b"redis" in body
+        if command == "serve":
+            assert until_answered(f"http://127.0.0.1:{port}/")[0] == 200
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert b"waiting for neighbours" in told
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"JWT_SECRET": "short"}, b"JWT_SECRET"),
+        ({"DRISHTIKSHA_SIGNING_KEYS": "nonsense"}, b"DRISHTIKSHA_SIGNING_KEYS"),
+        ({"DRISHTIKSHA_TYPO": "1"}, b"DRISHTIKSHA_TYPO"),
+        ({"DATABASE_URL": "mysql://x/y"}, b"DATABASE_URL"),
+        ({"FRONTEND_URL": "*"}, b"FRONTEND_URL"),
+        ({"STORAGE_PROVIDER": "tape"}, b"STORAGE_PROVIDER"),
+    ],
+)
+def test_a_bad_setting_stops_the_api_with_a_sentence_that_names_it(
+    tmp_path: Path, change: dict[str, Any], named: bytes
+) -> None:
+    with started("serve", environment(tmp_path, PORT="0", DRISHTIKSHA_METRICS_PORT="0", **change), tmp_path) as process:
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert named in told
+    assert b"Traceback" not in told
