@@ -27,6 +27,9 @@ from .process import ProcessSpec, Trace, alive, end, plain_environment, session_
 
 _SOCKET = "supervisor.sock"
 
+_LETTING_GO = 2.0
+"""Seconds in which the kernel frees the lock of a supervisor that was killed; the record of a new one may lag as long."""
+
 
 class ControlFailed(DrishtikshaError):
     """The supervisor is not there, or says no; the text is its sentence."""
@@ -56,14 +59,13 @@ class Control:
         self.home = home
 
     def running(self) -> bool:
-        """Whether a supervisor holds this state folder."""
-        try:
-            with open(self.home / "run" / "supervisor.lock") as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
+        """Whether a supervisor holds this state folder. One that was killed this moment is waited for: it lets go."""
+        deadline = time.monotonic() + _LETTING_GO
+        while _is_held(self.home / "run" / "supervisor.lock"):
+            supervisor = _recorded(self.home)[0]
+            if supervisor is None or alive(supervisor) or time.monotonic() > deadline:
+                return True
+            time.sleep(0.02)
         return False
 
     def call(self, op: str, *, patience: float = 60.0, **request: Any) -> dict[str, Any]:
@@ -104,32 +106,39 @@ class Control:
 
     def start_supervisor(self, *, first_pause: float | None = None, patience: float = 20.0) -> None:
         """Start the supervisor in a session of its own, if there is none; returns when it listens."""
-        if not self.running():
-            log = self.home / "logs" / "supervisor.log"
-            LogFile(log).close()
-            command = [sys.executable, "-m", "drishtiksha_devcluster.supervisor", "--home", str(self.home)]
-            command += ["--first-pause", str(first_pause)] if first_pause is not None else []
-            with open(log, "ab") as sink:
-                child = subprocess.Popen(
-                    command,
-                    cwd="/",
-                    env=plain_environment(),
-                    stdin=subprocess.DEVNULL,
-                    stdout=sink,
-                    stderr=sink,
-                    start_new_session=True,
-                )
-            child.returncode = 0  # it outlives us: nobody here waits for it
         deadline = time.monotonic() + patience
+        child: subprocess.Popen[bytes] | None = None
         while True:
+            # Asked again each time: what looked like a supervisor may have been one that was just being killed.
+            if (child is None or child.poll() is not None) and not self.running():
+                child = self._spawn(first_pause)
             try:
                 self.call("status", patience=5.0)
-                return
             except ControlFailed:
                 if time.monotonic() > deadline:
                     tail = "\n".join(last_lines(self.home / "logs" / "supervisor.log", 12))
                     raise ControlFailed(f"the supervisor did not start; its last lines:\n{tail}") from None
                 time.sleep(0.03)
+            else:
+                if child is not None:
+                    child.returncode = 0  # it outlives us: nobody here waits for it
+                return
+
+    def _spawn(self, first_pause: float | None) -> subprocess.Popen[bytes]:
+        log = self.home / "logs" / "supervisor.log"
+        LogFile(log).close()
+        command = [sys.executable, "-m", "drishtiksha_devcluster.supervisor", "--home", str(self.home)]
+        command += ["--first-pause", str(first_pause)] if first_pause is not None else []
+        with open(log, "ab") as sink:
+            return subprocess.Popen(
+                command,
+                cwd="/",
+                env=plain_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                start_new_session=True,
+            )
 
     def shut_down(self, patience: float = 120.0) -> None:
         """Stop everything and wait until the supervisor itself is gone."""
@@ -167,6 +176,17 @@ def _folder(home: Path) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        with open(path) as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _recorded(home: Path) -> tuple[Trace | None, dict[str, Trace]]:
