@@ -6,13 +6,23 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 import httpx
 
-from .errors import NOT_LOGGED_IN, CommandFailed, Refused, Unreachable
+from .errors import NOT_LOGGED_IN, USAGE, CommandFailed, Refused, Unreachable
 
 TRIES = 4
 """Of a read; a write is never repeated."""
+
+_CURES = {
+    "NOT_FOUND": "Yours are listed by: drishtiksha list",
+    "TOO_LARGE": "Send a smaller copy, or raise MAX_UPLOAD_BYTES of the API.",
+    "EMAIL_TAKEN": "Try: drishtiksha login",
+    "UNAVAILABLE": "Try again in a moment, or look: drishtiksha status",
+    "INTERNAL": "Its reason stands in: drishtiksha logs api",
+}
+"""What a person can do about an error, where the server's sentence does not say it."""
 
 
 class Client:
@@ -27,6 +37,12 @@ class Client:
             timeout=httpx.Timeout(20, connect=5),
             transport=transport,
         )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close the connections."""
@@ -49,9 +65,9 @@ class Client:
         """Who the token belongs to."""
         return dict(self._call("GET", "/auth/profile"))
 
-    def media(self, media_id: str) -> dict[str, Any]:
+    def media(self, media_id: str, *, tries: int = TRIES) -> dict[str, Any]:
         """The full object."""
-        return dict(self._call("GET", f"/media/{media_id}"))
+        return dict(self._call("GET", f"/media/{quote(media_id, safe='')}", tries=tries))
 
     def list(self, limit: int) -> list[dict[str, Any]]:
         """The newest media."""
@@ -63,26 +79,36 @@ class Client:
             size = path.stat().st_size
             file = path.open("rb")
         except OSError as error:
-            raise CommandFailed(f"{path}: {error.strerror}", 2) from None
+            raise CommandFailed(f"{path} cannot be read: {error.strerror}", USAGE) from None
         with file:
             counted: Any = _Counted(file, size, progress)
             files = {"file": (path.name, counted, "application/octet-stream")}
-            return dict(self._call("POST", "/media", files=files, timeout=httpx.Timeout(120, connect=5)))
+            try:
+                return dict(self._call("POST", "/media", files=files, timeout=httpx.Timeout(120, connect=5)))
+            except OSError as error:  # of the file: the network's are Unreachable by now
+                raise CommandFailed(f"{path} cannot be read: {error.strerror or error}", USAGE) from None
+            except httpx.LocalProtocolError:
+                raise CommandFailed(f"{path} changed while it was sent: try again when it is whole", USAGE) from None
 
-    def _call(self, method: str, path: str, **options: Any) -> Any:
+    def _call(self, method: str, path: str, *, tries: int = TRIES, **options: Any) -> Any:
         """`data` of the envelope. Raises Refused with the server's sentence, or Unreachable."""
-        tries = TRIES if method == "GET" else 1
-        for attempt in range(1, tries + 1):
+        tries = tries if method == "GET" else 1
+        attempt = 1
+        while True:
+            pause = 0.4 * 2 ** (attempt - 1)
             try:
                 answer = self._http.request(method, path, **options)
+            except httpx.LocalProtocolError:
+                raise
             except httpx.TransportError as error:
-                if attempt == tries:
+                if attempt >= tries:
                     raise Unreachable(self.base_url, str(error) or type(error).__name__) from None
             else:
-                if answer.status_code not in (429, 503) or attempt == tries:
+                if answer.status_code not in (429, 503) or attempt >= tries:
                     return self._data(answer)
-            time.sleep(0.4 * 2 ** (attempt - 1))
-        raise AssertionError("unreachable")
+                pause = _told(answer) or pause
+            time.sleep(pause)
+            attempt += 1
 
     def _data(self, answer: httpx.Response) -> Any:
         try:
@@ -97,7 +123,15 @@ class Client:
             raise CommandFailed("You are not logged in. Try: drishtiksha login, or drishtiksha signup.", NOT_LOGGED_IN)
         if answer.status_code == 401 and code in ("TOKEN_INVALID", "TOKEN_EXPIRED"):
             message = "Your login has ended. Try: drishtiksha login"
-        raise Refused(answer.status_code, code, message)
+        raise Refused(answer.status_code, code, " ".join((message, _CURES.get(code, ""))).rstrip())
+
+
+def _told(answer: httpx.Response) -> float | None:
+    """Seconds to wait as the server says, as far as a person would wait."""
+    try:
+        return min(5.0, max(0.0, float(answer.headers["Retry-After"])))
+    except (KeyError, ValueError):
+        return None
 
 
 class _Counted:

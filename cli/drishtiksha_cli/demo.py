@@ -5,74 +5,65 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from . import demo_media, view, watching, words
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from . import demo_media, tokens, view, watching, words
 from .client import Client
-from .errors import INTERRUPTED, NOT_ANALYZED, OK, CommandFailed, Refused
+from .errors import NOT_ANALYZED, OK, Refused
 
 ACCOUNT = "demo-account.json"
 
 
 def run(files: Sequence[Path], home: Path | None) -> int:
     """Platform up, media drawn, uploaded, followed, told. Returns the exit code."""
-    for path in files:
-        if not path.is_file():
-            raise CommandFailed(f"{path}: there is no such file", 2)
+    watching.check(files)
     from drishtiksha_devcluster import cluster, platform, state
-    from drishtiksha_devcluster.plan import PlatformFailed
 
-    from .platform import steps
+    from .platform import plainly, steps
 
     folder = state.find_home(home)
     say = view.console.print
     say("[bold]Drishtiksha demo[/]: real Kubernetes, PostgreSQL and Valkey on this machine, nothing else installed.")
-    try:
-        with steps() as report:
-            found = platform.up(folder, report=report)
-    except PlatformFailed as failed:
-        raise CommandFailed(str(failed)) from None
+    with plainly(), steps(view.console) as report:
+        found = platform.up(folder, report=report)
 
-    expected: dict[str, str] = {}
-    if files:
-        paths = list(files)
-    else:
-        say("\nThe demo's media are drawn by code from a fixed seed; nothing is downloaded, nobody is shown:")
-        drawn = demo_media.draw_all(folder / "demo")
-        for one in drawn:
-            say(f"  [bold]{one.path.name}[/]: {one.made}")
-            expected[one.path.name] = one.expected
-        paths = [one.path for one in drawn]
+    say()
+    drawn = [] if files else demo_media.draw_all(folder / "demo")
+    if drawn:
+        say("The demo's media are drawn by code from a fixed seed; nothing is downloaded, nobody is shown:")
+        say(_pairs(((one.path.name, one.made) for one in drawn), "bold"))
+    expected = {one.path.name: one.expected for one in drawn}
     say(
         "The video's detector runs in a container of its own in its Job's pod and asks for a GPU; the GPU of node "
         "gpu-0 is [bold]simulated[/]: pods run as local processes, and the detector computes on the CPU."
     )
 
-    client = _demo_user(found.base_url, folder)
-    uploaded = watching.upload(client, paths)
-    say(f"\nUploaded {len(uploaded)} files; each became a MediaAnalysis resource, and one Kubernetes Job per model:")
-    kubectl = cluster.kubectl_command(folder)
-    try:
-        ended = watching.observe(client, uploaded, kubectl=kubectl)
-    except KeyboardInterrupt:
-        watching.still_going(uploaded)
-        return INTERRUPTED
-    finally:
-        client.close()
+    with _demo_user(found.base_url, folder) as client:
+        uploaded = watching.upload(client, list(files) or [one.path for one in drawn])
+        each = "Uploaded 1 file; it" if len(uploaded) == 1 else f"Uploaded {len(uploaded)} files; each"
+        say(f"\n{each} became a MediaAnalysis resource, and one Kubernetes Job per model:")
+        ended = watching.observe(client, uploaded, kubectl=cluster.kubectl_command(folder))
 
     for media in ended:
         say()
         say(view.result(media))
         if media["filename"] in expected:
-            say(f"  [dim]what an honest platform says here: {expected[media['filename']]}[/]")
-    _where_to_look(found.base_url, ended[0]["id"], ended[0]["latestRunId"], folder)
+            say(Text(f"  expected: {expected[media['filename']]}", style="dim"))
+    say("\n[bold]Look further[/]")
+    if folder != state.find_home():
+        say(Text(f"  export DRISHTIKSHA_HOME={folder}   # so that these commands mean this platform"), soft_wrap=True)
+    say(_pairs(_places(found.base_url, folder)))
     if {m["status"] for m in ended} <= watching.GOOD:
         return OK
     failed_ones = ", ".join(
-        f"{m['filename']}: {words.STATUS_WORDS[m['status']]}" for m in ended if m["status"] != "ANALYZED"
+        f"{m['filename']}: {words.STATUS_WORDS[m['status']]}" for m in ended if m["status"] not in watching.GOOD
     )
-    view.errors.print(f"\n[red]Not everything was examined by all models ({failed_ones}).[/]")
+    view.errors.print(Text(f"\nNot everything was examined by all models ({failed_ones}).", style="red"))
     return NOT_ANALYZED
 
 
@@ -83,7 +74,7 @@ def _demo_user(base_url: str, folder: Path) -> Client:
     if path.is_file():
         account = json.loads(path.read_text())
         try:
-            return _with(client, client.login(account["email"], account["password"]))
+            return _with(client, account["email"], client.login(account["email"], account["password"]))
         except Refused:
             path.unlink()  # another database than the one it was made for
     account = {"email": f"demo-{secrets.token_hex(4)}@example.org", "password": secrets.token_urlsafe(18)}
@@ -91,22 +82,48 @@ def _demo_user(base_url: str, folder: Path) -> Client:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w") as file:
         json.dump(account, file)
-    return _with(client, token)
+    return _with(client, account["email"], token)
 
 
-def _with(client: Client, token: str) -> Client:
+def _with(client: Client, email: str, token: str) -> Client:
+    """The demo's client. A terminal that nobody has logged in is the demo user's: list, show and watch work at once."""
     client.close()
+    if not _is_good(client.base_url, tokens.load(client.base_url)):
+        tokens.save(client.base_url, email, token)
     return Client(client.base_url, token)
 
 
-def _where_to_look(base_url: str, media_id: str, run_id: str, folder: Path) -> None:
-    view.console.print(
-        f"\n[bold]Look further[/]\n"
-        f"  drishtiksha kubectl get ma -o wide              the resources, as cluster people see them\n"
-        f"  drishtiksha kubectl describe ma ma-{run_id}\n"
-        f"  drishtiksha kubectl get jobs,pods -o wide       one Job per model; the video's on gpu-0\n"
-        f"  drishtiksha status · drishtiksha logs operator  what runs, and what it says\n"
-        f"  {base_url}/docs   the REST API; the demo's account stands in {folder / ACCOUNT}\n"
-        f"  drishtiksha demo FILE…                          your own video, picture or recording\n"
-        f"  drishtiksha down                                ends it all; data stay until --data"
-    )
+def _is_good(base_url: str, token: str | None) -> bool:
+    if token is None:
+        return False
+    with Client(base_url, token) as client:
+        try:
+            client.profile()
+        except Refused as refused:
+            return refused.status != 401
+    return True
+
+
+def _places(base_url: str, folder: Path) -> list[tuple[str, str]]:
+    return [
+        ("drishtiksha list", "your media; this terminal is logged in"),
+        ("drishtiksha show ID", "one of them, with all facts, pictures and limits"),
+        ("drishtiksha kubectl get ma -o wide", "the resources, as cluster people see them"),
+        ("drishtiksha kubectl get jobs,pods -o wide", "one Job per model; the video's on gpu-0"),
+        ("drishtiksha kubectl describe ma", "each resource with its conditions"),
+        ("drishtiksha status", "what runs, and where"),
+        ("drishtiksha logs operator", "what a process says"),
+        (f"{base_url}/docs", f"the REST API; the demo's account stands in {folder / ACCOUNT}"),
+        ("drishtiksha demo FILE…", "your own video, picture or recording"),
+        ("drishtiksha down", "ends it all; data stay until --data"),
+    ]
+
+
+def _pairs(rows: Iterable[tuple[str, str]], style: str = "") -> RenderableType:
+    """Two columns, the second wrapped inside itself."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for first, second in rows:
+        grid.add_row(Text("  ").append(first, style=style), Text(second))
+    return grid

@@ -5,6 +5,7 @@ Only typer is imported here: `--help` is quick, everything heavy comes with the 
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import platform
-from .errors import EXIT_CODES, INTERRUPTED, NOT_LOGGED_IN, CommandFailed
+from .errors import EXIT_CODES, NOT_LOGGED_IN, USAGE, CommandFailed
 
 if TYPE_CHECKING:
     from .client import Client
@@ -41,7 +42,10 @@ def demo(
     files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Yours instead of drawn ones")] = None,
     home: Annotated[Path | None, typer.Option("--home", help="State folder of the platform")] = None,
 ) -> None:
-    """Bring the platform up if needed, and watch a video, a picture and a recording being examined."""
+    """See a video, a picture and a recording being examined.
+
+    Brings the platform up on this machine if needed; the media are drawn by code, or yours.
+    """
     from . import demo as story
 
     sys.exit(story.run(files or [], home))
@@ -51,23 +55,25 @@ def demo(
 def signup(
     email: Email = None,
     password: Password = None,
-    first_name: Annotated[str, typer.Option(prompt=True)] = "",
-    last_name: Annotated[str, typer.Option(prompt=True)] = "",
+    first_name: Annotated[str | None, typer.Option(help="Asked for when missing")] = None,
+    last_name: Annotated[str | None, typer.Option(help="Asked for when missing")] = None,
     api: Api = None,
 ) -> None:
     """Make an account and log in."""
     client = _client(api)
-    email = email or typer.prompt("E-mail")
-    password = password or typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    email = email or _ask("E-mail", "--email")
+    first_name = first_name or _ask("First name", "--first-name")
+    last_name = last_name or _ask("Last name", "--last-name")
+    password = password or _ask("Password (6 characters or more)", "DRISHTIKSHA_PASSWORD", unseen=True, twice=True)
     _keep(client, email, client.signup(email, password, first_name, last_name))
 
 
 @app.command()
 def login(email: Email = None, password: Password = None, api: Api = None) -> None:
-    """Log in; the token is kept in your configuration folder, readable by you only."""
+    """Log in; the token is kept in a file of yours."""
     client = _client(api)
-    email = email or typer.prompt("E-mail")
-    password = password or typer.prompt("Password", hide_input=True)
+    email = email or _ask("E-mail", "--email")
+    password = password or _ask("Password", "DRISHTIKSHA_PASSWORD", unseen=True)
     _keep(client, email, client.login(email, password))
 
 
@@ -116,7 +122,7 @@ def list_(
     if not found:
         print("Nothing yet. Try: drishtiksha analyze FILE")
     else:
-        view.console.print(view.listing(found))
+        view.console.print(view.listing(found, view.console.width))
 
 
 @app.command()
@@ -128,7 +134,7 @@ def show(media_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json =
         return
     from . import view
 
-    view.console.print(view.full(media))
+    view.console.print(view.full(media), crop=False)
 
 
 @app.command()
@@ -160,6 +166,16 @@ def _logged_in(api: str | None) -> Client:
     return client
 
 
+def _ask(what: str, instead: str, *, unseen: bool = False, twice: bool = False) -> str:
+    """Ask the person at the terminal, on standard error; `instead` is named where nobody answers."""
+    try:
+        return str(typer.prompt(what, hide_input=unseen, confirmation_prompt=twice, err=True))
+    except typer.Abort as abort:
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise CommandFailed(f"nobody answered; give it with {instead}", USAGE) from None
+
+
 def _keep(client: Client, email: str, token: str) -> None:
     from . import tokens
 
@@ -174,14 +190,20 @@ def _print_json(value: object) -> None:
 
 
 def main() -> None:
-    """Run a command; errors are one sentence on standard error and an exit code."""
+    """Run a command; errors are one sentence on standard error and an exit code. Ctrl-C is 130, which typer sees to."""
+    _spare_loopback()
     try:
         app()
     except CommandFailed as failed:
         print(f"drishtiksha: {failed}", file=sys.stderr)
         sys.exit(failed.code)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+
+
+def _spare_loopback() -> None:
+    """A proxy of the person's environment is not asked for this machine's own platform."""
+    spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    if spared != "*":
+        os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, (spared, "127.0.0.1", "localhost")))
 
 
 if __name__ == "__main__":

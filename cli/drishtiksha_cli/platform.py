@@ -46,10 +46,13 @@ def up(
     stock_qps: Annotated[bool, typer.Option(help="Leave the job controller its stock request rate")] = False,
     audit_log: Annotated[Path | None, typer.Option(help="Have the API server write each request there")] = None,
 ) -> None:
-    """Bring the platform up on this machine: PostgreSQL, Valkey, Kubernetes and all services. Safe to repeat."""
+    """Bring the platform up on this machine. Safe to repeat.
+
+    That is PostgreSQL, Valkey, Kubernetes, and all services; with names only these and what they need.
+    """
     from drishtiksha_devcluster import platform, state
 
-    with _plainly(), steps() as report:
+    with plainly(), steps() as report:
         options = platform.Options(gpus=gpus, stock_qps=stock_qps, audit_log=audit_log and audit_log.absolute())
         found = platform.up(state.find_home(home), names or (), report=report, options=options)
     console = _console()
@@ -73,15 +76,15 @@ def down(
 
     if data and names:
         _fail("--data deletes the whole platform's data: it goes with no process name")
-    with _plainly(), steps() as report:
+    with plainly(), steps() as report:
         platform.down(state.find_home(home), names or (), data=data, report=report)
 
 
 def restart(names: Names = None, home: Home = None) -> None:
-    """Stop and start these processes, or everything, and wait until they are ready."""
+    """Stop and start everything or these, until all are ready."""
     from drishtiksha_devcluster import platform, state
 
-    with _plainly(), steps() as report:
+    with plainly(), steps() as report:
         platform.restart(state.find_home(home), names or (), report=report)
 
 
@@ -89,11 +92,14 @@ def status(
     home: Home = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs")] = False,
 ) -> None:
-    """Show each process, whether it is ready, and the last words of those that are not. Exit 1 unless all are ready."""
+    """Show what runs, where, and whether it is ready.
+
+    With the last words of what is not. Exit 1 unless all are ready.
+    """
     from drishtiksha_devcluster import platform, state
 
     folder = state.find_home(home)
-    with _plainly():
+    with plainly():
         found = platform.status(folder)
     if as_json:
         import json
@@ -125,7 +131,7 @@ def logs(
     def show(name: str, line: str) -> None:
         typer.echo(f"{name}: {line}" if several else line)
 
-    with _plainly():
+    with plainly():
         for name, line in files.read(folder, wanted, count):
             show(name, line)
         try:
@@ -137,7 +143,7 @@ def logs(
 
 
 def kubectl(context: typer.Context) -> None:
-    """Run kubectl against the platform's Kubernetes, as its administrator: drishtiksha kubectl get ma -w"""
+    """Run kubectl as the administrator: drishtiksha kubectl get ma -w"""
     from drishtiksha_devcluster import cluster, state
 
     words = list(context.args)
@@ -147,7 +153,7 @@ def kubectl(context: typer.Context) -> None:
     folder = state.find_home(home)
     if not (folder / "kubeconfig" / "admin.yaml").is_file():
         _fail(f"there is no Kubernetes in {folder} yet: drishtiksha up")
-    with _plainly():
+    with plainly():
         command = cluster.kubectl_command(folder)
     sys.stdout.flush()
     os.execv(command[0], [*command, *words])  # noqa: S606  kubectl takes over: signals, terminal and exit code are its own
@@ -163,18 +169,21 @@ def steps(console: Console | None = None) -> Iterator[Report]:
 
 @contextmanager
 def _moving(console: Console) -> Iterator[Report]:
+    from rich.markup import escape
+
     with console.status("") as live:
 
         def report(said: Said) -> None:
             if said.state == "note":
-                console.print(f"  [yellow]·[/] {said.text}", highlight=False)
+                console.print(f"  [yellow]·[/] {escape(said.text)}", highlight=False)
             elif said.state == "done":
-                console.print(f"[green]✓[/] {said.step:<15}[dim]{said.seconds:6.1f} s  {said.text}[/]", highlight=False)
+                line = f"[green]✓[/] {said.step:<15}[dim]{said.seconds:6.1f} s  {escape(said.text)}[/]"
+                console.print(line, highlight=False, no_wrap=True, overflow="ellipsis")
             elif said.state == "failed":
                 console.print(f"[red]✗[/] {said.step:<15}[dim]{said.seconds:6.1f} s[/]", highlight=False)
             else:
                 part = f" {said.fraction:4.0%}" if said.fraction is not None else ""
-                live.update(f"{said.step}{part}  [dim]{said.text}[/]")
+                live.update(f"{said.step}{part}  [dim]{escape(said.text)}[/]")
 
         yield report
 
@@ -238,7 +247,7 @@ def _console() -> Console:
 
 
 @contextmanager
-def _plainly() -> Iterator[None]:
+def plainly() -> Iterator[None]:
     """Errors of ours as a sentence and exit 1, Ctrl-C as exit 130; a bug keeps its traceback."""
     from drishtiksha.domain.errors import DrishtikshaError
 

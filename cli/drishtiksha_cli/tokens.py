@@ -6,13 +6,19 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from .errors import USAGE, CommandFailed
 
 DEFAULT_API = "http://127.0.0.1:3000"
 
 
 def api_url(given: str | None) -> str:
-    """`--api` or DRISHTIKSHA_API; else the platform of this machine; else port 3000."""
+    """`--api` or DRISHTIKSHA_API; else the platform of this machine; else port 3000. Raises CommandFailed."""
     if given:
+        parts = urlsplit(given)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise CommandFailed(f"--api {given}: this is no URL such as {DEFAULT_API}", USAGE)
         return given.rstrip("/")
     ports = _home() / "run" / "ports.json"
     try:
@@ -46,15 +52,18 @@ def load(base_url: str) -> str | None:
 
 
 def save(base_url: str, email: str, token: str) -> Path:
-    """Keep a token, mode 0600; returns the file."""
+    """Keep a token, mode 0600; returns the file. Raises CommandFailed."""
     path = _file(base_url)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    unfinished = path.with_suffix(".new")
-    unfinished.unlink(missing_ok=True)
-    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        json.dump({"api": base_url, "email": email, "token": token}, file)
-    unfinished.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        unfinished = path.with_suffix(".new")
+        unfinished.unlink(missing_ok=True)
+        handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            json.dump({"api": base_url, "email": email, "token": token}, file)
+        unfinished.replace(path)
+    except OSError as error:
+        raise CommandFailed(f"the token cannot be kept in {path}: {error.strerror}") from None
     return path
 
 

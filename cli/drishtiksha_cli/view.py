@@ -1,172 +1,62 @@
-"""What a person sees: the live bars with the cluster beside them, the list, and one media in full.
+"""What a person sees when it stands still: the list, one media in full, the verdict in words.
 
-Builders of rich renderables from plain values; `console` prints them. Without a terminal, plain lines as things happen.
+Builders of rich renderables from plain values; `console` prints them. What moves is in `screen`.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import time
-from collections.abc import Sequence
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
-from rich.panel import Panel
-from rich.progress_bar import ProgressBar
-from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
 from . import words
-from .live import Board, MediaLine, ModelLine
 
-console = Console(highlight=False)
+WIDE = 200
+"""Columns where there is no terminal: what is piped into a file or a program should not be broken into lines."""
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 errors = Console(stderr=True, highlight=False)
-
-_MARKS = {"PENDING": "·", "PROCESSING": "▸", "RETRYING": "↻", "COMPLETED": "✓", "FAILED": "✗"}
-_COLOURS = {"PENDING": "dim", "PROCESSING": "cyan", "RETRYING": "yellow", "COMPLETED": "green", "FAILED": "red"}
-
-
-def bars(board: Board) -> RenderableType:
-    """One block per media, one bar per model."""
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(width=2)
-    grid.add_column(no_wrap=True)
-    grid.add_column(width=18)
-    grid.add_column(no_wrap=True, overflow="ellipsis")
-    for line in board.lines.values():
-        colour = words.colour(line.final) if line.final else "bold"
-        grid.add_row("", Text(line.filename, style=colour), "", Text(_head(line), style=colour))
-        for model in sorted(line.models.values(), key=lambda m: m.name):
-            style = _COLOURS.get(model.state, "")
-            grid.add_row(
-                Text(_MARKS.get(model.state, "?"), style=style), Text("  " + model.name), _bar(model), _state(model)
-            )
-    return grid
-
-
-def _head(line: MediaLine) -> str:
-    if line.final and line.final.get("verdict"):
-        return str(line.final["verdict"]["label"])
-    if line.status == "QUEUED" and not line.models:
-        return "waiting for the models to be discovered"
-    return words.STATUS_WORDS.get(line.status, line.status)
-
-
-def _bar(model: ModelLine) -> RenderableType:
-    if model.state == "PROCESSING" and not model.total:
-        return Spinner("line", style="cyan")
-    share = {"COMPLETED": 1.0, "FAILED": 1.0}.get(model.state, 0.0)
-    if model.state == "PROCESSING" and model.total:
-        share = min(1.0, model.progress / model.total)
-    colour = _COLOURS.get(model.state, "cyan")
-    return ProgressBar(total=1.0, completed=share, width=18, complete_style=colour, finished_style=colour)
-
-
-def _state(model: ModelLine) -> Text:
-    text = {"PENDING": "waiting", "PROCESSING": "examining", "RETRYING": "tried again soon"}.get(
-        model.state, model.said
-    )
-    if model.state == "PROCESSING" and model.total:
-        text = f"{model.progress} of {model.total}"
-    return Text(text, style=_COLOURS.get(model.state, ""))
-
-
-class Cluster:
-    """The kubectl view of some runs, asked at most every two seconds. `command`: kubectl with its kubeconfig."""
-
-    def __init__(self, command: Sequence[str], run_ids: Sequence[str]) -> None:
-        self._command, self._runs = list(command), set(run_ids)
-        self._asked, self._seen = 0.0, Text("asking the cluster …", style="dim")
-
-    def render(self) -> RenderableType:
-        """A table: each resource with its phase, each pod with its node and state."""
-        if time.monotonic() - self._asked > 2.0:
-            self._seen, self._asked = self._look(), time.monotonic()
-        return self._seen
-
-    def _look(self) -> Text:
-        try:
-            done = subprocess.run(
-                [*self._command, "get", "ma,pods", "-o", "json"], capture_output=True, text=True, timeout=5, check=False
-            )
-            items = json.loads(done.stdout)["items"]
-        except (OSError, ValueError, KeyError, subprocess.TimeoutExpired):
-            return Text("the cluster does not answer", style="dim")
-        text = Text()
-        for item in items:
-            if item["kind"] == "MediaAnalysis" and item["spec"]["runId"] in self._runs:
-                status = item.get("status") or {}
-                name = f"ma/{item['metadata']['name'][:11]}…{item['metadata']['name'][-4:]}"
-                text.append(f"{name}  {status.get('phase') or 'new':<10}", style="bold")
-                text.append(f" {status.get('summary') or ''}\n")
-                for pod in items:
-                    labels = pod["metadata"].get("labels") or {}
-                    if pod["kind"] == "Pod" and labels.get("drishtiksha.io/run") == item["spec"]["runId"]:
-                        node = pod["spec"].get("nodeName") or "no node yet"
-                        gone = (
-                            "terminating" if "deletionTimestamp" in pod["metadata"] else pod["status"].get("phase", "")
-                        )
-                        text.append(f"  pod {labels.get('drishtiksha.io/model', '')[:20]:<20} {node:<6} {gone}\n")
-        return text if text.plain else Text("no resource yet", style="dim")
-
-
-def live(board: Board, cluster: Cluster | None, width: int) -> RenderableType:
-    """The bars, and the cluster beside them where the terminal is wide enough (below them where it is not)."""
-    left = Panel(bars(board), title="live from Socket.IO", border_style="cyan", padding=(0, 1))
-    if cluster is None:
-        return left
-    right = Panel(cluster.render(), title="kubectl get ma,pods", border_style="blue", padding=(0, 1))
-    if width < 118:
-        return Group(left, right)
-    beside = Table.grid(expand=True, padding=(0, 1))
-    beside.add_column(ratio=11)
-    beside.add_column(ratio=9)
-    beside.add_row(left, right)
-    return beside
-
-
-def plain_line(board: Board, event: dict[str, Any]) -> str:
-    """One event as one line, for logs."""
-    line = board.lines[event["mediaId"]]
-    data = event.get("data") or {}
-    if event["event"] == "FRAME_ANALYSIS_PROGRESS":
-        return f"{line.filename}: {data.get('modelName', '')} {data.get('progress')} of {data.get('total') or '?'}"
-    more = f" {data['prediction']}" if data.get("prediction") else f" {data['error']}" if data.get("error") else ""
-    return f"{line.filename}: {event.get('message', event['event'])}{more}"
 
 
 def result(media: dict[str, Any]) -> RenderableType:
     """One finished media: the verdict in words, then each model's line."""
-    table = Table.grid(padding=(0, 1))
+    table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
-    table.add_column()
+    table.add_column(overflow="fold")
     for one in media["analyses"]:
         style = "red" if one["status"] == "FAILED" else "bold red" if one.get("prediction") == "FAKE" else ""
         table.add_row(f"  {one['model']}", Text(words.analysis(one), style=style))
-    head = Text.assemble((media["filename"], "bold"), "  ", (words.verdict(media), words.colour(media)))
-    return Group(head, table)
+    verdict = Table.grid(padding=(0, 2, 0, 0))
+    verdict.add_column(overflow="fold")
+    verdict.add_column(overflow="fold")
+    verdict.add_row(Text(media["filename"], style="bold"), Text(words.verdict(media), style=words.colour(media)))
+    return Group(verdict, table)
 
 
-def listing(found: list[dict[str, Any]]) -> RenderableType:
-    """The list of a person's media."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("ID", "NAME", "TYPE", "SIZE", "STATUS", "VERDICT", "AGE"):
-        table.add_column(name, no_wrap=name in ("ID", "AGE", "TYPE", "SIZE"), overflow="fold")
+def listing(found: list[dict[str, Any]], width: int) -> RenderableType:
+    """The list of a person's media: where there is room with type, size and status, always with whole ids."""
+    wide = width >= 118
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("ID", no_wrap=True, min_width=36)
+    table.add_column("NAME", no_wrap=True, overflow="ellipsis", max_width=width - 88 if wide else max(8, width - 66))
+    for name in ("TYPE", "SIZE", "STATUS") if wide else ():
+        table.add_column(name, no_wrap=True, justify="right" if name == "SIZE" else "left")
+    table.add_column("VERDICT", no_wrap=True, overflow="ellipsis")
+    table.add_column("AGE", no_wrap=True, min_width=3)
     now = datetime.now(UTC)
     for media in found:
         made = datetime.fromisoformat(media["createdAt"])
         said = media.get("verdict")
-        label = f"{said['label']} ({said['basis'].lower()})" if said else "-"
+        label = f"{said['label']} ({said['basis'].lower()})" if said else "-" if wide else media["status"]
+        more = (media["mediaType"], words.size(media["size"]), media["status"]) if wide else ()
         table.add_row(
             media["id"],
-            escape(media["filename"]),
-            media["mediaType"],
-            words.size(media["size"]),
-            media["status"],
+            Text(media["filename"]),
+            *more,
             Text(label, style=words.colour(media)),
             words.age((now - made).total_seconds()),
         )
@@ -175,30 +65,47 @@ def listing(found: list[dict[str, Any]]) -> RenderableType:
 
 def full(media: dict[str, Any]) -> RenderableType:
     """Everything one would want to read of one media."""
-    parts: list[RenderableType] = [result(media), Text()]
-    facts = Table.grid(padding=(0, 2))
+    run = media["analysisRuns"][0]
+    facts = Table.grid(padding=(0, 2, 0, 0))
     facts.add_row("id", media["id"])
     facts.add_row("type", f"{media['mimetype']}, {words.size(media['size'])}")
-    facts.add_row("sha256", media["sha256"])
+    facts.add_row("sha256", Text(media["sha256"], overflow="fold"))
     facts.add_row("uploaded", media["createdAt"])
-    facts.add_row("run", f"number {media['analysisRuns'][0]['runNumber']}, ma-{media['latestRunId']}")
-    parts += [facts]
+    facts.add_row("run", f"number {run['runNumber']}, ma-{media['latestRunId']}")
+    facts.add_row("status", media["status"] + (f" ({run['reason']})" if run.get("reason") else ""))
+    parts: list[RenderableType] = [result(media), Text(), facts]
     for one in media["analyses"]:
-        parts += [Text(), Text(f"{one['model']} {one.get('modelVersion') or ''}".strip(), style="bold")]
-        more = Table.grid(padding=(0, 2))
-        more.add_row("  status", f"{one['status']} (attempt {one['attempt']})")
-        if one["status"] == "COMPLETED":
-            more.add_row("  finding", f"{one.get('finding') or '-'}, basis {one['basis']}, {one['prediction']}")
-        for name, value in sorted((one.get("facts") or {}).items()):
-            more.add_row(f"  {name}", _value(value))
-        for error in one.get("errors") or []:
-            more.add_row("  error", f"{error['errorType']}: {error['errorMessage']}")
-        for artifact in one.get("artifacts") or []:
-            more.add_row(f"  {artifact['name']}", Text(artifact["url"], overflow="fold"))
-        for limit in one.get("limits") or []:
-            more.add_row("  limit", Text(limit, style="dim"))
-        parts.append(more)
+        parts += [Text(), Text(f"{one['model']} {one.get('modelVersion') or ''}".strip(), style="bold"), _analysis(one)]
+        parts += [_artifact(artifact) for artifact in one.get("artifacts") or []]
     return Group(*parts)
+
+
+def _analysis(one: dict[str, Any]) -> RenderableType:
+    """One model's result in full: what it says, what it measured, its facts, errors and limits."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(overflow="fold")
+    grid.add_column(overflow="fold")
+    grid.add_row("  status", f"{one['status']} (attempt {one['attempt']})")
+    if one["status"] == "COMPLETED":
+        grid.add_row("  finding", f"{one.get('finding') or '-'}, basis {one['basis']}, {one['prediction']}")
+    if one.get("score") is not None:
+        grid.add_row("  score", f"{one['score']:.3f} likely to be fake, {words.kind(one)}")
+    if measure := one.get("measure"):
+        grid.add_row(f"  {measure['name'] or 'measure'}", f"{_value(measure['value'])} ({measure['kind']})")
+    if (bound := (one.get("calibration") or {}).get("bound")) is not None:
+        grid.add_row("  false alarms", f"at most {bound:.2g} expected by chance")
+    for name, value in sorted((one.get("facts") or {}).items()):
+        grid.add_row(f"  {name}", Text(_value(value)))
+    for error in one.get("errors") or []:
+        grid.add_row("  error", Text(f"{error['errorType']}: {error['errorMessage']}"))
+    for limit in one.get("limits") or []:
+        grid.add_row("  limit", Text(limit, style="dim"))
+    return grid
+
+
+def _artifact(artifact: dict[str, Any]) -> Text:
+    """One line, however long: a link that is broken into pieces cannot be followed."""
+    return Text(f"  {artifact['name']}: {artifact['url']}", no_wrap=True, overflow="ignore")
 
 
 def _value(value: object) -> str:

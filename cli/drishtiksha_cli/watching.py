@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
@@ -9,58 +10,96 @@ from pathlib import Path
 from typing import Any
 
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from . import view
+from . import screen, view
 from .client import Client
-from .errors import INTERRUPTED, NOT_ANALYZED, OK, CommandFailed
+from .errors import NOT_ANALYZED, OK, USAGE, CommandFailed
 from .live import Board, follow
 
 GOOD = frozenset({"ANALYZED"})
 
 
-def upload(client: Client, files: Sequence[Path], *, quiet: bool = False) -> list[dict[str, Any]]:
-    """Send the files one after the other, with a bar for each. A refused one stops with the server's sentence."""
+def check(files: Sequence[Path]) -> None:
+    """Look whether all are files before the first is sent. Raises CommandFailed."""
     for path in files:
         if not path.is_file():
-            raise CommandFailed(f"{path}: there is no such file", 2)
-    sent = []
+            raise CommandFailed(f"{path}: {'this is no file' if path.exists() else 'there is no such file'}", USAGE)
+
+
+def upload(client: Client, files: Sequence[Path], *, quiet: bool = False) -> list[dict[str, Any]]:
+    """Send the files one after the other, with a bar for each. A refused one stops with the server's sentence.
+
+    However it ends early, those that were accepted are told on standard error: their analysis goes on.
+    """
+    check(files)
+    sent: list[dict[str, Any]] = []
     columns = (TextColumn("  uploading {task.description}"), BarColumn(24), DownloadColumn())
-    with Progress(*columns, console=view.errors, transient=True, disable=quiet or not view.errors.is_terminal) as bar:
-        for path in files:
-            task = bar.add_task(path.name, total=path.stat().st_size)
-            try:
-                sent.append(client.upload(path, lambda done, size, task=task: bar.update(task, completed=done)))  # type: ignore[misc]
-            except CommandFailed as failed:
-                raise CommandFailed(f"{path.name}: {failed}", failed.code) from None
-            bar.remove_task(task)
+    try:
+        with Progress(
+            *columns, console=view.errors, transient=True, disable=quiet or not view.errors.is_terminal
+        ) as bar:
+            for path in files:
+                task = bar.add_task(escape(path.name), total=path.stat().st_size)
+                try:
+                    sent.append(client.upload(path, lambda done, size, task=task: bar.update(task, completed=done)))  # type: ignore[misc]
+                except CommandFailed as failed:
+                    failed.args = (f"{path.name}: {failed}",)
+                    raise
+                bar.remove_task(task)
+    except (CommandFailed, KeyboardInterrupt):
+        if sent:
+            still_going(sent)
+        raise
     return sent
 
 
 def observe(
     client: Client, uploaded: Sequence[dict[str, Any]], *, quiet: bool = False, kubectl: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
-    """Follow these media until they are final; their full objects in the same order. KeyboardInterrupt passes."""
+    """Follow these media until they are final; their full objects in the same order.
+
+    When following ends early, by Ctrl-C too, how to look again is told on standard error, and the cause passes on.
+    """
     board = Board(uploaded)
-    if quiet:
-        follow(client, board, lambda event: None)
-    elif view.console.is_terminal:
-        cluster = view.Cluster(kubectl, [m["latestRunId"] for m in uploaded]) if kubectl else None
-        with Live(console=view.console, refresh_per_second=8, transient=True) as live:
-
-            def show(_: dict[str, Any] | None) -> None:
-                live.update(view.live(board, cluster, view.console.width))
-
-            show(None)
-            follow(client, board, show)
-    else:
-        follow(client, board, lambda event: _say(board, event))
+    try:
+        if quiet:
+            follow(client, board, lambda: None)
+        elif view.console.is_terminal:
+            _on_screen(client, board, kubectl)
+        else:
+            _in_lines(client, board)
+    except (CommandFailed, KeyboardInterrupt):
+        still_going(uploaded)
+        raise
     return [final for m in uploaded if (final := board.lines[m["id"]].final) is not None]
 
 
-def _say(board: Board, event: dict[str, Any] | None) -> None:
-    if event is not None and event["event"] != "FRAME_ANALYSIS_PROGRESS":
-        print(view.plain_line(board, event), flush=True)
+def _on_screen(client: Client, board: Board, kubectl: Sequence[str] | None) -> None:
+    runs = [line.run_id for line in board.lines.values()]
+    with contextlib.ExitStack() as stack:
+        cluster = stack.enter_context(screen.Cluster(kubectl, runs)) if kubectl else None
+
+        moving = stack.enter_context(Live(console=view.console, refresh_per_second=8, transient=True))
+
+        # Built here and not by the thread that refreshes the screen: the board changes under nobody's hands.
+        def show() -> None:
+            size = view.console.size
+            moving.update(screen.live(board, cluster.seen if cluster else None, size.width, size.height))
+
+        show()
+        follow(client, board, show)
+
+
+def _in_lines(client: Client, board: Board) -> None:
+    told = screen.Told(board)
+
+    def say() -> None:
+        for line in told.news():
+            print(line, flush=True)
+
+    follow(client, board, say)
 
 
 def analyze(client: Client, files: Sequence[Path], *, watch: bool, as_json: bool) -> int:
@@ -88,11 +127,7 @@ def watch(client: Client, media_id: str | None) -> int:
 
 
 def _to_the_end(client: Client, wanted: Sequence[dict[str, Any]], *, as_json: bool) -> int:
-    try:
-        ended = observe(client, wanted, quiet=as_json)
-    except KeyboardInterrupt:
-        still_going(wanted)
-        return INTERRUPTED
+    ended = observe(client, wanted, quiet=as_json)
     if as_json:
         print(json.dumps(ended, indent=2, ensure_ascii=False))
     else:
@@ -102,7 +137,7 @@ def _to_the_end(client: Client, wanted: Sequence[dict[str, Any]], *, as_json: bo
 
 
 def still_going(wanted: Sequence[dict[str, Any]]) -> None:
-    """Say after Ctrl-C that nothing was stopped."""
-    print("\nYou stopped watching; the analysis goes on. Look again with:", file=sys.stderr)
+    """Say that nothing was stopped, and how to look again."""
+    print("\nThe analysis goes on without you. Look again with:", file=sys.stderr)
     for media in wanted:
         print(f"  drishtiksha watch {media['id']}   # {media['filename']}", file=sys.stderr)

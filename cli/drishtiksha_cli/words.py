@@ -62,10 +62,14 @@ def analysis(one: dict[str, Any]) -> str:
     if one["basis"] == "DECLARED":
         return f"FAKE, declared: {found}"
     if one.get("score") is not None:
-        kind = "calibrated" if one["basis"] == "CALIBRATED" else "as the model claims"
-        return f"{one['prediction']}, {kind}: {one['score']:.0%} likely to be fake"
+        return f"{one['prediction']}, {kind(one)}: {one['score']:.0%} likely to be fake"
     reason: str | None = one.get("inconclusiveReason") or one.get("note")
     return "INCONCLUSIVE: " + (reason or found or "no evidence was found")
+
+
+def kind(one: dict[str, Any]) -> str:
+    """What a probability is worth."""
+    return "calibrated" if one["basis"] == "CALIBRATED" else "as the model claims"
 
 
 def chance(bound: float | None) -> str:
@@ -82,11 +86,12 @@ def verdict(media: dict[str, Any]) -> str:
     status = str(media["status"])
     if status == "FAILED":
         run = media["analysisRuns"][0] if media.get("analysisRuns") else {}
-        return f"FAILED: {failure(run.get('reason'), run.get('message'))}"
+        return f"FAILED: {failure(run.get('reason'))}"
     said = media.get("verdict")
     if said is None:
-        return STATUS_WORDS.get(status, str(status))
-    partly = " Some models gave no result." if status == "PARTIALLY_ANALYZED" else ""
+        return STATUS_WORDS.get(status, status)
+    without = ", ".join(one["model"] for one in media.get("analyses") or [] if one["status"] == "FAILED")
+    partly = f" No result from {without or 'some models'}." if status == "PARTIALLY_ANALYZED" else ""
     names = ", ".join(said["models"])
     match said["basis"]:
         case "DECLARED":
