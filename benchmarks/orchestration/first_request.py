@@ -43,7 +43,6 @@ def _once() -> tuple[float, float]:
             "SERVER_API_KEY": "bench",
             "TMPDIR": scratch,
         }
-        command = apps.IMAGES["drishtiksha/jobrunner"]
         spec = ProcessSpec("runner", apps.IMAGES["drishtiksha/jobrunner"], environment)
         runner = popen(spec, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
