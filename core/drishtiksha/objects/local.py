@@ -22,7 +22,7 @@ from drishtiksha.domain.errors import Unavailable
 
 from . import ObjectMissing, ObjectStat, Stored, keys
 
-_BLOCK = 1024 * 1024
+_BLOCK = 512 * 1024
 """Bytes written or read in one step: large enough that threads cost little, small enough that many uploads fit."""
 _INCOMING = ".incoming"
 
