@@ -20,26 +20,31 @@ Story = Callable[[str], Awaitable[float | None]]
 
 
 class KeyQueue:
-    """Keys that wait for a look. `backoff` and `ceiling` in seconds, doubled per failure, with jitter."""
+    """Keys that wait for a look. `backoff` and `ceiling` in seconds, doubled per failure, with jitter.
 
-    def __init__(self, *, backoff: float = 1.0, ceiling: float = 60.0) -> None:
+    `rest`: seconds between two looks at the same key, so that a burst of events about it is one look.
+    """
+
+    def __init__(self, *, backoff: float = 1.0, ceiling: float = 60.0, rest: float = 0.2) -> None:
         self._ready: OrderedDict[str, float] = OrderedDict()
         """Waiting keys, oldest first, with the time since when."""
         self._busy: set[str] = set()
         self._again: set[str] = set()
-        """Keys that were added while they were busy."""
+        """Keys that were added while they were busy or resting."""
+        self._resting: dict[str, asyncio.TimerHandle] = {}
         self._later: dict[str, asyncio.TimerHandle] = {}
         self._failures: dict[str, int] = {}
         self._backing_off: dict[str, asyncio.TimerHandle] = {}
         self._wake = asyncio.Event()
         self._backoff = backoff
         self._ceiling = ceiling
+        self._rest = rest
 
     def add(self, key: str) -> None:
         """Look at this key soon. A key that failed waits for its own backoff first."""
         if key in self._backing_off:
             return
-        if key in self._busy:
+        if key in self._busy or key in self._resting:
             self._again.add(key)
         elif key not in self._ready:
             self._ready[key] = asyncio.get_running_loop().time()
@@ -74,13 +79,17 @@ class KeyQueue:
                 self._failed(key, error)
             else:
                 self._failures.pop(key, None)
+                self._resting[key] = asyncio.get_running_loop().call_later(self._rest, self._rested, key)
                 if delay is not None:
                     self.add_after(key, delay)
             finally:
                 self._busy.discard(key)
-            if key in self._again:
-                self._again.discard(key)
-                self.add(key)
+
+    def _rested(self, key: str) -> None:
+        self._resting.pop(key, None)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
 
     def _failed(self, key: str, error: Exception) -> None:
         count = self._failures[key] = self._failures.get(key, 0) + 1
@@ -99,14 +108,15 @@ class KeyQueue:
 
     def _recovered(self, key: str) -> None:
         self._backing_off.pop(key, None)
+        self._again.discard(key)
         self.add(key)
 
     def stop(self) -> None:
         """Forget all timers; nothing is lost, for the next start sweeps."""
-        for handle in [*self._later.values(), *self._backing_off.values()]:
-            handle.cancel()
-        self._later.clear()
-        self._backing_off.clear()
+        for timers in (self._later, self._backing_off, self._resting):
+            for handle in timers.values():
+                handle.cancel()
+            timers.clear()
 
     async def idle(self) -> None:
         """Wait until no key is being looked at and none is ready."""

@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 STATUS_EVERY = 2.0
 """Seconds between two writes of one run's status, at least; doubled per write while the phase stays, up to the next."""
-STATUS_SLOWEST = 16.0
+STATUS_SLOWEST = 32.0
 UNDISCOVERED_LOOKS = 20.0
 """Looks per second at all runs that wait for an ML service together."""
 AGAIN = 0.2
@@ -84,6 +84,8 @@ class Reconciler:
         if run is None or run.frozen or run.deleted:
             self._nothing_since.pop(run_id, None)
             self._undiscovered.discard(run_id)
+        if run is None or run.deleted:
+            self.starting.forget(run_id)
         if run is None:
             await self._without_run(key, resource)
             return None
@@ -103,6 +105,8 @@ class Reconciler:
         if not run.terminal:
             step = await self._move(run, resource)
             run, wait, waiting, ahead = step.run, _sooner(wait, step.look_in), step.waiting, step.ahead
+            if run.terminal:
+                self.starting.forget(run_id)
         if resource is not None:
             wait = _sooner(wait, await self._report(run, resource, waiting, ahead))
         return wait
@@ -314,7 +318,7 @@ class _Written:
 
     def due(self, phase: str) -> float:
         """When the next write may be made: soon for another phase, later and later while only details change."""
-        pause = STATUS_EVERY if phase != self.phase else min(STATUS_SLOWEST, STATUS_EVERY * 2**self.same)
+        pause = STATUS_EVERY if phase != self.phase else min(STATUS_SLOWEST, STATUS_EVERY * 2 ** (self.same + 1))
         return self.at + pause
 
 

@@ -111,6 +111,10 @@ class Starting:
             self.wake(waiting)
             return
 
+    def forget(self, run_id: object) -> None:
+        """This run waits for nothing any more."""
+        self._waiting.pop(str(run_id), None)
+
     def caps(self) -> Caps:
         """How many attempts may be in flight, by model where it is not the usual number."""
         usual = self.settings.max_active_per_model

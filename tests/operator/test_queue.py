@@ -141,3 +141,23 @@ async def test_the_age_of_the_head_tells_that_no_worker_comes() -> None:
     queue.add("b")
     assert queue.head_age() >= 0.02
     assert queue.depth == 2
+
+
+async def test_a_burst_of_events_about_one_key_is_two_looks() -> None:
+    queue, seen = KeyQueue(rest=0.1), []
+
+    async def story(key: str) -> None:
+        seen.append(key)
+
+    async with workers(queue, story):
+        queue.add("a")
+        await until(lambda: seen == ["a"])
+        for _ in range(10):
+            queue.add("a")
+            await asyncio.sleep(0)
+        queue.add("b")
+        await until(lambda: "b" in seen)
+        await until(lambda: seen.count("a") == 2)
+        await asyncio.sleep(0.15)
+    assert seen.count("a") == 2
+    assert seen.index("b") == 1

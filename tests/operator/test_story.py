@@ -175,6 +175,84 @@ async def test_a_model_that_appears_between_the_two_looks_is_used(stage: Stage) 
     assert [m["name"] for m in (await stage.resource(new))["status"]["models"]] == ["LATE"]
 
 
+async def test_a_service_that_is_away_is_waited_for_and_named(stage: Stage) -> None:
+    new = await stage.upload()
+    stage.away = True
+    assert await stage.look(new) == pytest.approx(5)
+    status = (await stage.resource(new))["status"]
+    assert status["phase"] == "QUEUED"
+    discovered = next(c for c in status["conditions"] if c["type"] == "ModelsDiscovered")
+    assert "default (it cannot be reached)" in discovered["message"]
+    stage.away = False
+    await stage.look(new)
+    assert len(await stage.objects("jobs", new)) == 3
+
+
+async def test_the_discovery_deadline_ends_a_run_after_a_fresh_look_only(stage: Stage) -> None:
+    new = await stage.upload()
+    stage.away = True
+    await stage.look(new, seconds=0)
+    await sql(stage.stores, "UPDATE analysis_runs SET created_at = now() - interval '61 min'")
+    stage.away = False  # the kept look still says that it is away; a fresh one does not
+    assert await stage.look(new, seconds=0.01) is not None
+    assert (await stage.resource(new))["status"]["phase"] == "QUEUED"
+    stage.away = True
+    await stage.look(new)
+    status = (await stage.resource(new))["status"]
+    assert (status["phase"], status["reason"]) == ("FAILED", "NO_DISCOVERY")
+
+
+async def test_a_job_that_the_cluster_refuses_fails_its_analysis_at_once(
+    stores: Stores, cluster: ThrowawayCluster
+) -> None:
+    wrong = "models: {overrides: [{match: B, overlay: {nonsense: 1}}]}"
+    async with stage_over(stores, cluster, wrong) as stage:
+        new = await stage.upload()
+        stage.models[:] = [model("A"), model("B")]
+        await stage.look(new)
+        refused = next(m for m in (await stage.resource(new))["status"]["models"] if m["name"] == "B")
+        assert (refused["phase"], refused["reason"]) == ("FAILED", "CLUSTER_REJECTED")
+        assert "nonsense" in refused["message"]
+        assert {j["metadata"]["name"] for j in await stage.objects("jobs", new)} == {job_name(new.run_id, "A", 1)}
+
+
+async def test_a_failure_of_the_runners_own_word_keeps_its_class_and_the_budget_ends_it(
+    stores: Stores, cluster: ThrowawayCluster
+) -> None:
+    async with stage_over(stores, cluster, DRISHTIKSHA_ATTEMPTS=2) as stage:
+        new = await stage.upload()
+        stage.models[:] = [model("A")]
+        for number in (1, 2):
+            await due_now(stage, new)
+            await stage.look(new)
+            attempt = (await stage.attempts(new))["A"]
+            assert attempt.number == number
+            await stores.results.begin(attempt.id)
+            await stores.results.failed(attempt.id, ErrorClass.ML_UNAVAILABLE, "the service broke", None)
+            await stage.end_pod(job_name(new.run_id, "A", number), 69, reason="Error")
+            await stage.look(new)
+        status = (await stage.resource(new))["status"]
+        assert (status["phase"], status["reason"]) == ("FAILED", "ML_UNAVAILABLE")
+        told = [e.type for e in await stores.events.after(new.user_id, 0)]
+        assert (told.count("ANALYSIS_RETRYING"), told.count("ANALYSIS_FAILED")) == (1, 1)
+
+
+async def test_one_who_waited_and_was_cancelled_does_not_keep_others_from_being_woken(
+    stores: Stores, cluster: ThrowawayCluster
+) -> None:
+    async with stage_over(stores, cluster, DRISHTIKSHA_MAX_ACTIVE_JOBS=1) as stage:
+        stage.models[:] = [model("A")]
+        first, second, third = await stage.upload(), await stage.upload(), await stage.upload()
+        for new in (first, second, third):
+            await stage.look(new)
+        await stores.media.request_cancel(second.user_id, second.id)
+        await stage.look(second)
+        await stage.hand_in(first, "A")
+        await stage.end_pod(job_name(first.run_id, "A", 1), 0)
+        await stage.look(first)
+        assert stage.woken[-1] == str(third.run_id)
+
+
 async def test_a_crash_between_job_and_row_is_made_good_without_doubles(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,6 +75,8 @@ class Stage:
     bus: QuietBus
     woken: list[str]
     models: list[dict[str, Any]] = field(default_factory=list)
+    away: bool = False
+    """Whether the ML service refuses connections."""
     clock: list[float] = field(default_factory=lambda: [1000.0])
 
     async def upload(self, *, resource: bool = True) -> NewMedia:
@@ -118,32 +120,13 @@ class Stage:
         await self.stores.results.begin(attempt.id)
         await self.stores.results.store(attempt.id, result(model))
 
-    async def end_pod(self, job: str, code: int, *, reason: str = "Completed", node: str = "cpu-0") -> None:
+    async def end_pod(self, job: str, code: int, *, reason: str = "Completed") -> None:
         """Write the end of a Job's pod, and wait for the Job controller to see it."""
-        pod = await self._pod(job)
-        ended = {"exitCode": code, "reason": reason, "startedAt": pod["metadata"]["creationTimestamp"]}
-        status = {
-            "phase": "Succeeded" if code == 0 else "Failed",
-            "containerStatuses": [
-                {"name": "runner", "image": "i", "imageID": "i", "ready": False, "restartCount": 0,
-                 "state": {"terminated": ended}}
-            ],
-        }  # fmt: skip
-        path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}"
-        await self.admin.merge(f"{path}/status", {"status": status})
+        await end_pod(self.admin, job, code, reason=reason)
         await self.until_job(job, lambda found: any(
             c["type"] in ("Complete", "Failed") and c["status"] == "True"
             for c in found.get("status", {}).get("conditions", [])
         ))  # fmt: skip
-
-    async def _pod(self, job: str) -> Object:
-        path = f"/api/v1/namespaces/{NAMESPACE}/pods"
-        async with asyncio.timeout(20):
-            while True:
-                found = await self.admin.list(path, labels=f"batch.kubernetes.io/job-name={job}")
-                if found:
-                    return found[0]
-                await asyncio.sleep(0.1)
 
     async def until_job(self, job: str, fact: Any) -> Object:
         async with asyncio.timeout(20):
@@ -152,6 +135,22 @@ class Stage:
                 if fact(found):
                     return found
                 await asyncio.sleep(0.1)
+
+
+async def end_pod(admin: Kube, job: str, code: int, *, reason: str = "Completed") -> None:
+    """Write the end of a Job's pod, as a kubelet would."""
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods"
+    async with asyncio.timeout(20):
+        while not (found := await admin.list(path, labels=f"batch.kubernetes.io/job-name={job}")):
+            await asyncio.sleep(0.1)
+    pod = found[0]["metadata"]
+    ended = {"exitCode": code, "reason": reason, "startedAt": pod["creationTimestamp"]}
+    container = {"name": "runner", "image": "i", "imageID": "i", "ready": False, "restartCount": 0}
+    status = {
+        "phase": "Succeeded" if code == 0 else "Failed",
+        "containerStatuses": [{**container, "state": {"terminated": ended}}],
+    }
+    await admin.merge(f"{path}/{pod['name']}/status", {"status": status})
 
 
 def model(name: str, **more: Any) -> dict[str, Any]:
@@ -178,6 +177,8 @@ class stage_over:
         models = [model("A"), model("B"), model("C")]
 
         def stats(_request: httpx.Request) -> httpx.Response:
+            if stage.away:
+                raise httpx.ConnectError("refused")
             return httpx.Response(200, json={"uptime_seconds": 999, "models_info": models})
 
         self.http = httpx.AsyncClient(transport=httpx.MockTransport(stats))
@@ -194,7 +195,8 @@ class stage_over:
             runs, self.stores.outbox, bus, analyses, discovery, attempts, starting, config, settings, figures,  # type: ignore[arg-type]
             lambda: clock[0],
         )  # fmt: skip
-        return Stage(story, self.stores, self.kube, self.admin, analyses, bus, woken, models, clock)
+        stage = Stage(story, self.stores, self.kube, self.admin, analyses, bus, woken, models, clock=clock)
+        return stage
 
     async def __aexit__(self, *_: object) -> None:
         await self.http.aclose()
