@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import socketio
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from drishtiksha.database.counts import Counts
@@ -25,6 +25,7 @@ from drishtiksha.database.users import Users
 from drishtiksha.resources import MediaAnalyses
 
 from . import envelope, sockets
+from .crossorigin import CrossOrigin
 from .dispatcher import Dispatcher
 from .documentation import document
 from .edge import Edge
@@ -42,16 +43,6 @@ from .relay import Relay
 from .routes import auth, content, docs, health, media, monitoring
 from .ticks import Ticks
 from .tokens import Tokens
-
-_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-_ALLOWED = [
-    "Authorization", "Content-Type", "X-Requested-With", "X-API-Key", "X-Request-ID", "Idempotency-Key",
-    "If-None-Match", "Prefer", "Last-Event-ID",
-]  # fmt: skip
-_EXPOSED = [
-    "Content-Disposition", "Content-Length", "Content-Range", "ETag", "Location", "Retry-After", "X-Next-Cursor",
-    "X-Request-ID", "Idempotency-Replayed",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -140,25 +131,18 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
     envelope.install(rest)
     document(rest)
 
-    sio = sockets.server(options.frontend_urls)
+    sio = sockets.server([*options.frontend_urls, _origin(options.base_url)])
     relay = Relay(events, store, links, _emitter(sio), Ticks(Results(database).owner))
     sockets.Sockets(sio, doorkeeper, relay)
-    dressed: ASGIApp = Edge(_with_cors(rest, options.frontend_urls))
+    dressed: ASGIApp = Edge(CrossOrigin(rest, options.frontend_urls))
     asgi = socketio.ASGIApp(sio, other_asgi_app=dressed)
     janitor = Janitor(database, store, around.objects)
     return Api(asgi, rest, GaugeCache(counts), dispatcher, janitor, relay, around, options.ml_channel)
 
 
-def _with_cors(app: ASGIApp, origins: list[str]) -> ASGIApp:
-    return CORSMiddleware(
-        app,
-        allow_origins=origins,
-        allow_credentials=True,
-        allow_methods=_METHODS,
-        allow_headers=_ALLOWED,
-        expose_headers=_EXPOSED,
-        max_age=600,
-    )
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _emitter(sio: socketio.AsyncServer) -> Any:

@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 
 from .envelope import validation
+from .pace import paced
 from .problems import Problem, invalid
 
 MAX_JSON = 64 * 1024
@@ -24,7 +25,7 @@ async def read_limited(chunks: AsyncIterator[bytes], limit: int, *, gzip: bool =
     """All bytes, unzipped if they came so; refused with TOO_LARGE as soon as they pass `limit`, zipped or not."""
     held, unzip = bytearray(), zlib.decompressobj(16 + zlib.MAX_WBITS) if gzip else None
     seen = 0
-    async for chunk in chunks:
+    async for chunk in paced(chunks):
         seen += len(chunk)
         if seen > limit:
             raise _body_too_large(limit)
@@ -70,7 +71,7 @@ def believe(model: type[ModelT], value: Any) -> ModelT:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise validation(list(error.errors(include_url=False, include_context=False, include_input=False))) from None
+        raise validation(list(error.errors(include_url=False, include_input=False))) from None
 
 
 def json_body(model: type[ModelT], *, empty: bool = False) -> Any:

@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute, Match
 
 from drishtiksha.domain.errors import (
     EmailTaken,
@@ -27,8 +28,11 @@ from drishtiksha.domain.errors import (
 )
 
 from .problems import VALIDATION_FAILED, Problem, media_not_found, unavailable
+from .sentences import finding
 
 log = structlog.get_logger()
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 class JSONAnswer(Response):
@@ -89,18 +93,18 @@ def translate(error: Exception) -> Problem:
 
 
 def validation(errors: list[Any]) -> Problem:
-    """Pydantic's findings as `errors[]`: field names and our own short sentences."""
-    listed = []
-    for error in errors:
-        where = [str(part) for part in error.get("loc", ()) if part not in ("body", "query", "path", "header")]
-        listed.append(
-            {"field": ".".join(where), "code": str(error["type"]).upper(), "message": _plain(str(error["msg"]))}
-        )
-    return Problem("VALIDATION", VALIDATION_FAILED, errors=listed)
+    """Pydantic's findings as `errors[]`: field names, and codes and sentences of our own."""
+    return Problem("VALIDATION", VALIDATION_FAILED, errors=[finding(error) for error in errors])
 
 
-def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ")
+def allowed_methods(request: Request) -> str:
+    """The methods that the path of this request knows, as an Allow header (RFC 9110 §10.2.1) lists them."""
+    known = [m for m in _METHODS if any(_takes(route, request, m) for route in request.app.routes)]
+    return ", ".join([*known, *(["HEAD"] if "GET" in known else []), "OPTIONS"])
+
+
+def _takes(route: BaseRoute, request: Request, method: str) -> bool:
+    return route.matches({**request.scope, "method": method})[0] is Match.FULL
 
 
 def install(app: FastAPI) -> None:
@@ -116,11 +120,16 @@ def install(app: FastAPI) -> None:
 
     async def of_framework(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = allowed_methods(request)
+            if request.method == "OPTIONS":
+                return Response(status_code=204, headers=headers)
         by_status = {404: ("NOT_FOUND", "Not found"), 405: ("METHOD_NOT_ALLOWED", "Method not allowed")}
         code, message = by_status.get(error.status_code, ("VALIDATION", VALIDATION_FAILED))
         if error.status_code >= 500:
             code, message = "INTERNAL", "Something went wrong on our side."
-        return refusal(request, Problem(code, message, headers=error.headers))
+        return refusal(request, Problem(code, message, headers=headers))
 
     async def of_values(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)

@@ -139,6 +139,7 @@ def _config(app: ASGIApp, host: str, port: int, grace: int) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=75,
+        ws_max_size=128 * 1024,
         timeout_graceful_shutdown=grace,
         h11_max_incomplete_event_size=32 * 1024,
     )

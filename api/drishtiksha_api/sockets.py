@@ -25,10 +25,10 @@ _BAD_TOKEN = "Authentication error: Invalid token."  # noqa: S105
 
 
 def server(origins: list[str]) -> socketio.AsyncServer:
-    """The Socket.IO server. Client messages are ignored, and small."""
+    """The Socket.IO server for browsers of these origins. Client messages are ignored, and small."""
     return socketio.AsyncServer(
         async_mode="asgi",
-        cors_allowed_origins=origins or [],
+        cors_allowed_origins=origins,
         max_http_buffer_size=64 * 1024,
         ping_interval=25,
         ping_timeout=20,

@@ -97,7 +97,7 @@ async def test_only_our_own_front_ends_may_call_from_a_browser(world: Any) -> No
         "Access-Control-Request-Headers": "Authorization",
     }
     allowed = await world.client.options("/api/v1/media/x", headers=asked)
-    assert allowed.status_code == 200
+    assert allowed.status_code == 204
     assert allowed.headers["access-control-allow-origin"] == ORIGIN
     assert "PATCH" in allowed.headers["access-control-allow-methods"]
     stranger = await world.client.options("/api/v1/media/x", headers=asked | {"Origin": "https://evil.example"})

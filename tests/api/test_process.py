@@ -87,6 +87,13 @@ def test_a_process_without_its_neighbours_lives_says_who_is_away_and_ends_cleanl
         assert b"redis" in body
         if command == "serve":
             assert until_answered(f"http://127.0.0.1:{port}/")[0] == 200
+            login = urllib.request.Request(
+                f"http://127.0.0.1:{port}/api/v1/auth/login", b'{"email":"a@b.c","password":"x"}'
+            )
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(login, timeout=60)
+            assert refused.value.code == 503
+            assert int(refused.value.headers["Retry-After"]) >= 1
         process.send_signal(signal.SIGTERM)
         _, told = process.communicate(timeout=60)
         assert process.returncode == 0

@@ -12,6 +12,7 @@ import pytest
 import socketio
 import uvicorn
 from socketio.exceptions import ConnectionError as Refused
+from sqlalchemy import text
 
 PICTURE = samples.picture("PNG")
 
@@ -223,3 +224,30 @@ async def test_a_deleted_media_is_only_a_number_to_those_who_come_back(world: An
     assert hers.durable() == [(1, "MEDIA_DELETED"), (2, "MEDIA_DELETED")]
     assert "secret-name" not in str(hers.heard)
     await hers.close()
+
+
+async def test_numbers_that_are_no_longer_kept_are_named_first(world: Any, live: str) -> None:
+    ada = await world.person()
+    media = (await world.upload(ada, PICTURE)).json()["data"]
+    await finish(world, media)
+    async with world.around.database.engine.begin() as connection:
+        await connection.execute(text("DELETE FROM events WHERE seq IN (2, 3, 4)"))
+    hers = await Ear().listen(live, ada, last_seq=1)
+    await hers.until("progress_update", "ANALYSIS_COMPLETE")
+    assert hers.heard[0] == ("events_gap", {"firstSeq": 2, "lastSeq": 4})
+    assert [seq for seq, _ in hers.durable()] == [5, 6]
+    await hers.close()
+
+
+async def test_a_page_of_another_origin_opens_no_socket(world: Any, live: str) -> None:
+    ada = await world.person()
+    auth = {"token": ada["Authorization"]}
+    for origin, allowed in (("https://evil.example", False), ("https://app.example.org", True)):
+        client = socketio.AsyncClient(reconnection=False)
+        try:
+            await client.connect(live, auth=auth, headers={"Origin": origin}, transports=["polling"])
+            opened = True
+        except Refused:
+            opened = False
+        assert opened is allowed, origin
+        await client.disconnect()

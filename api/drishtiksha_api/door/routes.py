@@ -25,6 +25,7 @@ from drishtiksha.objects import keys
 from drishtiksha_api.bodies import believe, parse_json, read_limited
 from drishtiksha_api.envelope import JSONAnswer
 from drishtiksha_api.neighbours import Neighbours, neighbours_of
+from drishtiksha_api.pace import paced
 from drishtiksha_api.problems import Problem, invalid, too_large
 from drishtiksha_api.ranges import Served, serve
 from drishtiksha_api.shapes.values import moment
@@ -168,7 +169,7 @@ def _checked_artifact(request: Request, name: str, kind: str | None, sha256: str
 
 async def _counted(request: Request) -> AsyncIterator[bytes]:
     seen = 0
-    async for chunk in request.stream():
+    async for chunk in paced(request.stream()):
         seen += len(chunk)
         if seen > protocol.MAX_ARTIFACT_BYTES:
             raise too_large(protocol.MAX_ARTIFACT_BYTES)

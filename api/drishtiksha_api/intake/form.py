@@ -5,18 +5,14 @@ Stands between the request and `upload.py`. Bounded: headers, number of parts, a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
+from drishtiksha_api.pace import paced
 from drishtiksha_api.problems import Problem, invalid
 
 MAX_PARTS = 32
-READ_TIMEOUT = 30.0
-"""Seconds that a client may send nothing in the middle of a body."""
-GRACE_SECONDS, MIN_RATE = 20.0, 2048
-"""After this many seconds a body must have come with at least MIN_RATE bytes per second on the average."""
 
 
 class Part:
@@ -64,7 +60,7 @@ async def parts(content_type: str, body: AsyncIterator[bytes]) -> AsyncIterator[
 async def _events(boundary: str, body: AsyncIterator[bytes]) -> AsyncIterator[MultipartSegment | bytes | None]:
     try:
         parser = PushMultipartParser(boundary, max_segment_count=MAX_PARTS)
-        async for chunk in _paced(body):
+        async for chunk in paced(body):
             if chunk and not parser.closed:
                 for event in parser.parse(chunk):
                     yield event
@@ -79,23 +75,3 @@ async def _chunks(events: AsyncIterator[MultipartSegment | bytes | None]) -> Asy
         if event is None:
             return
         yield bytes(event)  # between a segment and its None come bytes only
-
-
-async def _paced(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The body, as long as its sender keeps up a minimum rate: a slow sender would hold a connection for ever."""
-    loop = asyncio.get_running_loop()
-    began, seen = loop.time(), 0
-    iterator = body.__aiter__()
-    while True:
-        try:
-            async with asyncio.timeout(READ_TIMEOUT):
-                chunk = await anext(iterator)
-        except StopAsyncIteration:
-            return
-        except TimeoutError:
-            raise invalid("body", "The upload stalled.", code="TOO_SLOW") from None
-        seen += len(chunk)
-        lasted = loop.time() - began
-        if lasted > GRACE_SECONDS and seen < lasted * MIN_RATE:
-            raise invalid("body", "The upload is too slow.", code="TOO_SLOW")
-        yield chunk

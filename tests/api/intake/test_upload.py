@@ -11,7 +11,7 @@ import api_samples as samples
 import pytest
 
 from drishtiksha.objects.local import LocalObjects
-from drishtiksha_api.intake import form
+from drishtiksha_api import pace
 from drishtiksha_api.intake.probe import Prober
 from drishtiksha_api.intake.upload import Intake, Received
 from drishtiksha_api.problems import Problem
@@ -174,7 +174,7 @@ async def test_a_body_that_ends_early_is_refused_and_leaves_nothing(intake: Inta
 async def test_a_sender_that_falls_silent_is_refused(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     import asyncio
 
-    monkeypatch.setattr(form, "READ_TIMEOUT", 0.05)
+    monkeypatch.setattr(pace, "READ_TIMEOUT", 0.05)
 
     async def silent() -> AsyncIterator[bytes]:
         yield body(("file", "a.png", PNG))[:200]
