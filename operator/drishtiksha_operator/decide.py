@@ -128,6 +128,8 @@ def too_old(analysis: AnalysisSnapshot) -> bool:
 
 
 def _without_job(attempt: AttemptSnapshot, clocks: Clocks, now: datetime) -> Judgement:
+    if attempt.job_uid is not None and attempt.ended:
+        return Judgement(end=End(None, "JobGone", "The Job of this attempt is gone from the cluster."))
     if attempt.job_uid is not None:
         return Judgement(end=End(ErrorClass.CRASHED, "JobGone", "The Job of this attempt is gone from the cluster."))
     if attempt.ended:

@@ -39,6 +39,7 @@ from .lean_kopf import kopf
 from .manifests import Place
 from .queue import KeyQueue
 from .reconcile import Reconciler
+from .reporting import Reporting
 from .starting import Starting
 from .sweep import Sweep, listen
 
@@ -122,8 +123,9 @@ async def operate(settings: Settings) -> None:
                 figures, queue.add,
             )  # fmt: skip
             attempts = Attempts(runs, jobs, settings.config, settings.operator, figures, starting.freed)
+            reporting = Reporting(analyses, jobs, time.monotonic)
             story = Reconciler(
-                runs, Outbox(database), bus, analyses, discovery, attempts, starting, settings.config,
+                runs, Outbox(database), bus, analyses, discovery, attempts, starting, reporting, settings.config,
                 settings.operator, figures, time.monotonic,
             )  # fmt: skip
             sweep = Sweep(database, runs, analyses, settings.operator, figures, health, queue.add)
@@ -144,7 +146,7 @@ async def operate(settings: Settings) -> None:
             ]
             ear = asyncio.create_task(
                 kopf.operator(
-                    registry=handlers.registry(queue.add, story.is_our_own_echo),
+                    registry=handlers.registry(queue.add, reporting.is_our_own_echo),
                     settings=handlers.settings(streaming=streaming),
                     standalone=True,
                     namespaces=[namespace],

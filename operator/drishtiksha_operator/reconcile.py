@@ -1,18 +1,16 @@
 """The story of a run, told once: look, decide, take the steps that are due, report. Any event may start it, any
 number of times; only the rows and a fresh look at the cluster count, so a lost or repeated event changes nothing.
 
-`handlers` and `sweep` start it through `queue`; `discovery`, `starting` and `attempts` are its chapters.
+`handlers` and `sweep` start it through `queue`; `discovery`, `starting`, `attempts` and `reporting` are its chapters.
 """
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import structlog
 
@@ -23,29 +21,21 @@ from drishtiksha.database.runs import Concluded, FrozenModel, Runs
 from drishtiksha.database.snapshot import RunSnapshot
 from drishtiksha.domain.analysis import Thresholds
 from drishtiksha.domain.errors import ErrorClass
-from drishtiksha.kube import KubeConflict, KubeNotFound, Object
-from drishtiksha.resources import MediaAnalyses, resource_name, status_object
+from drishtiksha.kube import Object
+from drishtiksha.resources import MediaAnalyses, resource_name
 from drishtiksha.settings import Operator
 
-from . import manifests
 from .attempts import Attempts
 from .config import Config
 from .discovery import Discovery, choose
 from .health import Figures
+from .reporting import AGAIN, Reporting
 from .starting import Starting
-from .status import final_message, final_reason, status_of
 
 log = structlog.get_logger()
 
-STATUS_EVERY = 2.0
-"""Seconds between two writes of one run's status, at least; doubled per write while the phase stays, up to the next."""
-STATUS_SLOWEST = 32.0
 UNDISCOVERED_LOOKS = 20.0
 """Looks per second at all runs that wait for an ML service together."""
-AGAIN = 0.2
-"""Seconds after which to look again when the resource changed while we looked."""
-REMEMBERED = 20_000
-"""Runs whose last status write is remembered."""
 
 
 @dataclass
@@ -59,12 +49,11 @@ class Reconciler:
     discovery: Discovery
     attempts: Attempts
     starting: Starting
+    reporting: Reporting
     config: Config
     settings: Operator
     figures: Figures
     clock: Callable[[], float]
-    _written: OrderedDict[str, _Written] = field(default_factory=OrderedDict)
-    """By run: our last write of its status."""
     _nothing_since: dict[uuid.UUID, float] = field(default_factory=dict)
     """By run: the first look that found no compatible model."""
     _undiscovered: set[uuid.UUID] = field(default_factory=set)
@@ -80,19 +69,16 @@ class Reconciler:
         resource = await self.analyses.get(run_id)
         self.figures.looked()
 
+        self._forget(run_id, run)
+
         # A resource without a run is reported and let go when somebody deletes it. It is never executed.
-        if run is None or run.frozen or run.deleted:
-            self._nothing_since.pop(run_id, None)
-            self._undiscovered.discard(run_id)
-        if run is None or run.deleted:
-            self.starting.forget(run_id)
         if run is None:
             await self._without_run(key, resource)
             return None
 
         # A deleted media's resource is only let go; the dispatcher erases the rest.
         if run.deleted:
-            await self._let_go(resource)
+            await self.reporting.let_go(resource)
             return None
 
         # What is seen of the Jobs comes first: an attempt that has ended may have been the last.
@@ -105,11 +91,21 @@ class Reconciler:
         if not run.terminal:
             step = await self._move(run, resource)
             run, wait, waiting, ahead = step.run, _sooner(wait, step.look_in), step.waiting, step.ahead
-            if run.terminal:
-                self.starting.forget(run_id)
+            self._forget(run_id, run)
         if resource is not None:
-            wait = _sooner(wait, await self._report(run, resource, waiting, ahead))
+            wait = _sooner(wait, await self.reporting.report(run, resource, waiting, ahead))
         return wait
+
+    async def _without_run(self, key: str, resource: Object | None) -> None:
+        if resource is None:
+            self.figures.strangers.discard(resource_name(key))
+            return
+        self.figures.strangers.add(resource_name(key))
+        if "deletionTimestamp" in resource["metadata"]:
+            await self.reporting.let_go(resource)
+            self.figures.strangers.discard(resource_name(key))
+        else:
+            log.warning("a MediaAnalysis has no run; it is not executed", resource=resource_name(key))
 
     # -- moving a run on ----------------------------------------------------------------------------------------------
 
@@ -225,63 +221,15 @@ class Reconciler:
         after = await self._again(run)
         return _Step(after, look_in=None if after.terminal else 5.0)
 
-    # -- reporting ----------------------------------------------------------------------------------------------------
-
-    async def _report(
-        self, run: RunSnapshot, resource: Object, waiting: str | None, ahead: dict[str, int] | None
-    ) -> float | None:
-        """Show the rows in the resource, only where it differs; tell the end once; then let it go."""
-        before: dict[str, Any] = resource.get("status") or {}
-        generation = resource["metadata"].get("generation", 1)
-        now: datetime = run.now
-        wanted = status_object(
-            status_of(run, waiting=waiting, ahead=ahead), generation=generation, previous=before, now=now
-        )
-        key = str(run.id)
-        try:
-            if wanted != before:
-                last = self._written.get(key)
-                wait = last.due(run.status) - self.clock() if last is not None else 0.0
-                if wait > 0 and not run.terminal:
-                    return wait
-                if run.terminal and not _is_complete(before):
-                    await self._tell_end(run, resource)
-                resource = await self.analyses.apply_status(resource, wanted)
-                self._remember(key, run.status, resource["metadata"]["resourceVersion"])
-            if run.terminal:
-                await self._let_go(resource)
-        except KubeConflict:
-            return AGAIN
-        except KubeNotFound:
-            return None
-        return None
-
-    async def _tell_end(self, run: RunSnapshot, resource: Object) -> None:
-        good = run.status.value != "FAILED"
-        event = manifests.final_event(resource, final_reason(run), final_message(run), good=good, now=run.now)
-        await self.starting.jobs.create_event(event)
-
-    async def _let_go(self, resource: Object | None) -> None:
-        """Take the finalizer off: nothing of this run is held any more."""
-        if resource is not None and await self.analyses.release(resource):
-            self._written.pop(resource["metadata"]["name"].removeprefix("ma-"), None)
-
-    async def _without_run(self, key: str, resource: Object | None) -> None:
-        if resource is None:
-            return
-        self.figures.strangers.add(resource_name(key))
-        if "deletionTimestamp" in resource["metadata"]:
-            await self._let_go(resource)
-            self.figures.strangers.discard(resource_name(key))
-        else:
-            log.warning("a MediaAnalysis has no run; it is not executed", resource=resource_name(key))
-
-    def is_our_own_echo(self, key: str, resource_version: str) -> bool:
-        """Whether an event only tells us what we have just written ourselves."""
-        last = self._written.get(key)
-        return last is not None and last.resource_version == resource_version
-
     # -- small words --------------------------------------------------------------------------------------------------
+
+    def _forget(self, run_id: uuid.UUID, run: RunSnapshot | None) -> None:
+        """Drop what was remembered about a run's waiting, once it waits no more."""
+        if run is None or run.frozen or run.deleted:
+            self._nothing_since.pop(run_id, None)
+            self._undiscovered.discard(run_id)
+        if run is None or run.terminal or run.deleted:
+            self.starting.forget(run_id)
 
     async def _again(self, run: RunSnapshot) -> RunSnapshot:
         """The rows as they are now; as they were, if they have gone in between."""
@@ -292,34 +240,11 @@ class Reconciler:
         last = {a.user_id: a.seq for a in announcements if a is not None}
         await asyncio.gather(*(self.bus.wake_user(user, seq) for user, seq in last.items()))
 
-    def _remember(self, key: str, phase: str, resource_version: str) -> None:
-        last = self._written.get(key)
-        same = last.same + 1 if last is not None and last.phase == phase else 0
-        self._written[key] = _Written(self.clock(), phase, same, resource_version)
-        self._written.move_to_end(key)
-        while len(self._written) > REMEMBERED:
-            self._written.popitem(last=False)
-
     def _age(self, run: RunSnapshot) -> float:
         return float((run.now - run.created_at) / timedelta(seconds=1))
 
     def _budget(self, model: str) -> int:
         return self.config.models.profile(model).attempts or self.settings.attempts
-
-
-@dataclass(frozen=True)
-class _Written:
-    """A write of a status: when (monotonic seconds), the phase it told, how many before told the same, its version."""
-
-    at: float
-    phase: str
-    same: int
-    resource_version: str
-
-    def due(self, phase: str) -> float:
-        """When the next write may be made: soon for another phase, later and later while only details change."""
-        pause = STATUS_EVERY if phase != self.phase else min(STATUS_SLOWEST, STATUS_EVERY * 2 ** (self.same + 1))
-        return self.at + pause
 
 
 @dataclass(frozen=True)
@@ -334,7 +259,3 @@ class _Step:
 
 def _sooner(a: float | None, b: float | None) -> float | None:
     return b if a is None else a if b is None else min(a, b)
-
-
-def _is_complete(status: dict[str, Any]) -> bool:
-    return any(c.get("type") == "Complete" and c.get("status") == "True" for c in status.get("conditions") or [])

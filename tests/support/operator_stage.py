@@ -29,6 +29,7 @@ from drishtiksha_operator.health import Figures
 from drishtiksha_operator.jobs import Jobs
 from drishtiksha_operator.manifests import Place
 from drishtiksha_operator.reconcile import Reconciler
+from drishtiksha_operator.reporting import Reporting
 from drishtiksha_operator.starting import Starting
 
 NAMESPACE = "drishtiksha"
@@ -191,8 +192,9 @@ class stage_over:
             runs, self.stores.admission, jobs, discovery, config, settings, keys, place, figures, woken.append
         )
         attempts = Attempts(runs, jobs, config, settings, figures, starting.freed)
+        reporting = Reporting(analyses, jobs, lambda: clock[0])
         story = Reconciler(
-            runs, self.stores.outbox, bus, analyses, discovery, attempts, starting, config, settings, figures,  # type: ignore[arg-type]
+            runs, self.stores.outbox, bus, analyses, discovery, attempts, starting, reporting, config, settings, figures,  # type: ignore[arg-type]
             lambda: clock[0],
         )  # fmt: skip
         stage = Stage(story, self.stores, self.kube, self.admin, analyses, bus, woken, models, clock=clock)
