@@ -77,16 +77,14 @@ async def serve(request: Request, objects: Objects, served: Served) -> Response:
     known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
     if etag in known or "*" in known:
         return Response(status_code=304, headers=headers)
-    head = bool(request.scope.get("drishtiksha.head"))
-    asked = None if head else request.headers.get("range")  # RFC 9110 §14.2: a range is for GET alone
-    window = wanted_range(asked, request.headers.get("if-range"), served.size, etag)
+    window = wanted_range(request.headers.get("range"), request.headers.get("if-range"), served.size, etag)
     first, last = window or (0, served.size - 1)
     headers["Content-Length"] = str(last - first + 1)
     status = 200
     if window is not None:
         status = 206
         headers["Content-Range"] = f"bytes {first}-{last}/{served.size}"
-    if head:
+    if request.scope.get("drishtiksha.head"):
         return Response(status_code=status, headers=headers, media_type=served.mimetype)
     chunks = objects.get(served.key, first, last - first + 1)
     try:
