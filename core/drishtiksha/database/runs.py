@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..domain import events as told
 from ..domain.analysis import Basis, Prediction, Thresholds, analysis_id
+from ..domain.endings import ending, tries_again
 from ..domain.errors import RETRYABLE, ErrorClass
 from ..domain.status import (
     TERMINAL_ANALYSIS,
@@ -22,8 +23,6 @@ from ..domain.status import (
     AnalysisStatus,
     AttemptState,
     RunStatus,
-    run_reason,
-    run_status,
 )
 from ..domain.verdict import Vote, verdict
 from . import events
@@ -251,18 +250,16 @@ class Runs:
             media, run = await lock_run(session, run_id)
             if run.status in TERMINAL_RUN or media.deleted_at is not None:
                 return None
-            cancelled = run.cancel_requested_at is not None
-            if run.frozen_at is None and unfrozen is None and not cancelled:
-                return None
             analyses = await lock_analyses(session, run_id)
-            if any(a.status not in TERMINAL_ANALYSIS for a in analyses):
+            end = ending(
+                [(AnalysisStatus(a.status), ErrorClass(a.error_class) if a.error_class else None) for a in analyses],
+                frozen=run.frozen_at is not None,
+                cancelled=run.cancel_requested_at is not None,
+                unfrozen=unfrozen,
+            )
+            if end is None:
                 return None
-            status = run_status(True, [AnalysisStatus(a.status) for a in analyses])
-            if analyses:
-                classes = [ErrorClass(a.error_class) for a in analyses if a.error_class is not None]
-                reason = run_reason(status, cancelled, classes)
-            else:
-                reason = ErrorClass.CANCELLED if cancelled else (unfrozen or ErrorClass.NO_COMPATIBLE_MODEL)
+            status, reason = end.status, end.reason
             votes = [
                 Vote(a.model, Prediction(a.prediction), Basis(a.basis), a.score)
                 for a in analyses
@@ -342,7 +339,7 @@ async def _next_or_failed(session: AsyncSession, found: LockedAttempt, retry_in:
     error = ErrorClass(attempt.error_class or ErrorClass.INTERNAL)
     message = attempt.message or attempt.reason or error
     spoken: list[told.Event]
-    if error in RETRYABLE and analysis.attempt < analysis.budget and found.run.cancel_requested_at is None:
+    if tries_again(error, analysis.attempt, analysis.budget, cancelled=found.run.cancel_requested_at is not None):
         analysis.retry_at = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, retry_in)
         analysis.pending_reason, analysis.pending_message = "Retrying", message
         spoken = [told.analysis_retrying(analysis.model, attempt.number, error, message, retry_in)]
