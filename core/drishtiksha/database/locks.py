@@ -1,4 +1,8 @@
-"""Row locks in the one order that everybody keeps: media, run, analysis (by id), attempt; event_counters last."""
+"""Row locks in the one order that everybody keeps: media, run, analysis (by id), attempt; event_counters last.
+
+A statement with `FOR UPDATE OF a, b` locks the rows of one result in the order in which OF names them, and returns
+them as they are once they are locked (a test holds PostgreSQL to both).
+"""
 
 from __future__ import annotations
 
@@ -17,11 +21,11 @@ from .tables import Analysis, Attempt, Media, Run
 
 async def lock_run(session: AsyncSession, run_id: uuid.UUID) -> tuple[Media, Run]:
     """The media and the run, locked. Raises NotFound when they are gone."""
-    of_run = select(Run.media_id).where(Run.id == run_id).scalar_subquery()
-    media = (await session.scalars(select(Media).where(Media.id == of_run).with_for_update())).one_or_none()
-    run = (await session.scalars(select(Run).where(Run.id == run_id).with_for_update())).one_or_none()
-    if media is None or run is None:
+    both = select(Media, Run).join(Run, Run.media_id == Media.id).where(Run.id == run_id)
+    found = (await session.execute(both.with_for_update(of=[Media, Run]))).one_or_none()
+    if found is None:
         raise NotFound(f"there is no run {run_id}")
+    media, run = found.tuple()
     return media, run
 
 
@@ -55,20 +59,19 @@ class LockedAttempt:
 
 async def lock_attempt(session: AsyncSession, attempt_id: uuid.UUID) -> LockedAttempt:
     """The attempt with everything above it, locked in order. Raises NotFound."""
-    above = (
-        await session.execute(
-            select(Analysis.run_id, Analysis.id)
-            .join(Attempt, Attempt.analysis_id == Analysis.id)
-            .where(Attempt.id == attempt_id)
-        )
-    ).one_or_none()
-    if above is None:
+    all_four = (
+        select(Media, Run, Analysis, Attempt)
+        .select_from(Attempt)
+        .join(Analysis, Analysis.id == Attempt.analysis_id)
+        .join(Run, Run.id == Analysis.run_id)
+        .join(Media, Media.id == Run.media_id)
+        .where(Attempt.id == attempt_id)
+        .with_for_update(of=[Media, Run, Analysis, Attempt])
+    )
+    found = (await session.execute(all_four)).one_or_none()
+    if found is None:
         raise NotFound(f"there is no attempt {attempt_id}")
-    media, run = await lock_run(session, above.run_id)
-    analysis = (await session.scalars(select(Analysis).where(Analysis.id == above.id).with_for_update())).one_or_none()
-    attempt = (await session.scalars(select(Attempt).where(Attempt.id == attempt_id).with_for_update())).one_or_none()
-    if analysis is None or attempt is None:
-        raise NotFound(f"there is no attempt {attempt_id}")
+    media, run, analysis, attempt = found.tuple()
     return LockedAttempt(media, run, analysis, attempt)
 
 

@@ -1,4 +1,4 @@
-"""What the operator sees of one run: plain values read in one transaction, with the database's clock."""
+"""What the operator sees of one run: plain values read by one statement, so all of one moment, with the database's clock."""
 
 from __future__ import annotations
 
@@ -113,25 +113,27 @@ class RunSnapshot:
 
 async def read_run(session: AsyncSession, run_id: uuid.UUID) -> RunSnapshot | None:
     """The snapshot in the caller's transaction; None when there is no such run."""
-    found = (
+    rows = (
         await session.execute(
-            select(Run, Media, Outbox, func.clock_timestamp())
+            select(Run, Media, Outbox, Analysis, Attempt, func.clock_timestamp())
             .join(Media, Media.id == Run.media_id)
             .outerjoin(Outbox, (Outbox.kind == "create") & (Outbox.key == Run.id))
+            .outerjoin(Analysis, Analysis.run_id == Run.id)
+            .outerjoin(Attempt, Attempt.analysis_id == Analysis.id)
             .where(Run.id == run_id)
+            .order_by(Analysis.model, Attempt.number)
         )
-    ).one_or_none()
-    if found is None:
+    ).all()
+    if not rows:
         return None
-    run, media, outbox, now = found.tuple()
-    analyses = (await session.scalars(select(Analysis).where(Analysis.run_id == run_id).order_by(Analysis.model))).all()
+    run, media, outbox, _, _, now = rows[0].tuple()
+    analyses: dict[uuid.UUID, Analysis] = {}
     attempts: dict[uuid.UUID, list[AttemptSnapshot]] = {}
-    if any(a.attempt for a in analyses):
-        rows = await session.scalars(
-            select(Attempt).where(Attempt.analysis_id.in_([a.id for a in analyses])).order_by(Attempt.number)
-        )
-        for row in rows:
-            attempts.setdefault(row.analysis_id, []).append(attempt_snapshot(row))
+    for _, _, _, analysis, attempt, _ in rows:
+        if analysis is not None:
+            analyses[analysis.id] = analysis
+        if attempt is not None:
+            attempts.setdefault(attempt.analysis_id, []).append(attempt_snapshot(attempt))
     rejected = outbox is not None and outbox.rejected_at is not None
     return RunSnapshot(
         id=run.id,
@@ -156,7 +158,7 @@ async def read_run(session: AsyncSession, run_id: uuid.UUID) -> RunSnapshot | No
         finished_at=run.finished_at,
         create_pending=outbox is not None and not rejected,
         create_rejected=(outbox.last_error or "the cluster refused the resource") if rejected else None,
-        analyses=tuple(_analysis(a, tuple(attempts.get(a.id, ()))) for a in analyses),
+        analyses=tuple(_analysis(a, tuple(attempts.get(a.id, ()))) for a in analyses.values()),
         now=now,
     )
 

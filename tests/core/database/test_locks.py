@@ -1,0 +1,101 @@
+"""The order of row locks: what everybody relies on not to wait for each other in a circle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
+from stores import Stores
+
+from drishtiksha.database.locks import lock_attempt, lock_run
+from drishtiksha.domain.errors import NotFound
+
+ORDER = ("media", "analysis_runs", "analyses", "attempts")
+
+
+async def _free(stores: Stores, table: str) -> bool:
+    """Whether the table's one row can be locked by somebody else now."""
+    async with AsyncSession(stores.database.engine) as session:
+        try:
+            await session.execute(text(f"SELECT 1 FROM {table} FOR UPDATE NOWAIT"))
+        except OperationalError:
+            return False
+        finally:
+            await session.rollback()
+    return True
+
+
+async def _until_it_waits(stores: Stores) -> None:
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    async with AsyncSession(stores.database.engine) as session, asyncio.timeout(10):
+        while not (await session.execute(waiting)).scalar_one():
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(("what", "depth"), [("run", 2), ("attempt", 4)])
+@pytest.mark.parametrize("held", ORDER)
+async def test_what_stands_above_a_held_row_is_locked_first_and_what_stands_below_is_not(
+    stores: Stores, what: str, depth: int, held: str
+) -> None:
+    media = await stores.frozen(await stores.user(), "A")
+    attempt = (await stores.start(media.run_id))["A"]
+
+    async def lock(session: AsyncSession) -> None:
+        await (lock_run(session, media.run_id) if what == "run" else lock_attempt(session, attempt))
+
+    if ORDER.index(held) >= depth:
+        await stores.database.transaction(lock)
+        return
+    async with AsyncSession(stores.database.engine) as holder:
+        await holder.execute(text(f"SELECT 1 FROM {held} FOR UPDATE"))
+        waiter = asyncio.create_task(stores.database.transaction(lock))
+        await _until_it_waits(stores)
+        position = ORDER.index(held)
+        assert [await _free(stores, t) for t in ORDER[:position]] == [False] * position
+        assert [await _free(stores, t) for t in ORDER[position + 1 :]] == [True] * (3 - position)
+        await holder.rollback()
+    await asyncio.wait_for(waiter, 10)
+
+
+@pytest.mark.parametrize(
+    ("change", "seen"),
+    [
+        ("UPDATE media SET description = 'new'", lambda m, r, a, t: m.description == "new"),
+        ("UPDATE attempts SET reason = 'new'", lambda m, r, a, t: t.reason == "new"),
+        ("UPDATE analyses SET pending_reason = 'new'", lambda m, r, a, t: a.pending_reason == "new"),
+    ],
+)
+async def test_what_changed_while_one_waited_for_the_lock_is_seen(
+    stores: Stores, change: str, seen: Callable[..., bool]
+) -> None:
+    media = await stores.frozen(await stores.user(), "A")
+    attempt = (await stores.start(media.run_id))["A"]
+
+    async def look(session: AsyncSession) -> bool:
+        found = await lock_attempt(session, attempt)
+        return seen(found.media, found.run, found.analysis, found.attempt)
+
+    assert await _while_held(stores, change, lambda: stores.database.transaction(look)) is True
+
+
+async def test_a_run_that_was_deleted_while_one_waited_is_not_found(stores: Stores) -> None:
+    media = await stores.frozen(await stores.user(), "A")
+    attempt = (await stores.start(media.run_id))["A"]
+    for lock in (lambda s: lock_attempt(s, attempt), lambda s: lock_run(s, media.run_id)):
+        with pytest.raises(NotFound):
+            await _while_held(stores, "DELETE FROM media", lambda: stores.database.transaction(lock))  # noqa: B023
+
+
+async def _while_held(stores: Stores, change: str, act: Callable[[], Awaitable[object]]) -> object:
+    """Make a change, let `act` run into it, then commit; returns what `act` returned."""
+    async with AsyncSession(stores.database.engine) as holder:
+        await holder.execute(text("SELECT 1 FROM media FOR UPDATE"))
+        await holder.execute(text(change))
+        waiter = asyncio.ensure_future(act())
+        await asyncio.sleep(0.3)
+        await holder.commit()
+    return await asyncio.wait_for(waiter, 10)
