@@ -87,8 +87,6 @@ class Client:
                 return dict(self._call("POST", "/media", files=files, timeout=httpx.Timeout(120, connect=5)))
             except OSError as error:  # of the file: the network's are Unreachable by now
                 raise CommandFailed(f"{path} cannot be read: {error.strerror or error}", USAGE) from None
-            except httpx.LocalProtocolError:
-                raise CommandFailed(f"{path} changed while it was sent: try again when it is whole", USAGE) from None
 
     def _call(self, method: str, path: str, *, tries: int = TRIES, **options: Any) -> Any:
         """`data` of the envelope. Raises Refused with the server's sentence, or Unreachable."""
@@ -98,8 +96,6 @@ class Client:
             pause = 0.4 * 2 ** (attempt - 1)
             try:
                 answer = self._http.request(method, path, **options)
-            except httpx.LocalProtocolError:
-                raise
             except httpx.TransportError as error:
                 if attempt >= tries:
                     raise Unreachable(self.base_url, str(error) or type(error).__name__) from None
@@ -142,6 +138,8 @@ class _Counted:
 
     def read(self, amount: int = -1) -> bytes:
         chunk = self._file.read(amount)
+        if self._file.tell() > self._size or (not chunk and self._file.tell() != self._size):
+            raise CommandFailed("it changed while it was sent: try again when it is whole", USAGE)
         self._progress(self._file.tell(), self._size)
         return chunk
 

@@ -16,20 +16,27 @@ from . import demo_media, tokens, view, watching, words
 from .client import Client
 from .errors import NOT_ANALYZED, OK, Refused
 
-ACCOUNT = "demo-account.json"
+ACCOUNT = "demo/account.json"
 
 
 def run(files: Sequence[Path], home: Path | None) -> int:
     """Platform up, media drawn, uploaded, followed, told. Returns the exit code."""
     watching.check(files)
+    from .platform import plainly
+
+    with plainly():
+        return _story(files, home)
+
+
+def _story(files: Sequence[Path], home: Path | None) -> int:
     from drishtiksha_devcluster import cluster, platform, state
 
-    from .platform import plainly, steps
+    from .platform import steps
 
     folder = state.find_home(home)
     say = view.console.print
     say("[bold]Drishtiksha demo[/]: real Kubernetes, PostgreSQL and Valkey on this machine, nothing else installed.")
-    with plainly(), steps(view.console) as report:
+    with steps(view.console) as report:
         found = platform.up(folder, report=report)
 
     say()
@@ -70,13 +77,17 @@ def run(files: Sequence[Path], home: Path | None) -> int:
 def _demo_user(base_url: str, folder: Path) -> Client:
     """Log the demo's user in, or make it: its random password is kept in the state folder, readable by you only."""
     path = folder / ACCOUNT
+    path.parent.mkdir(exist_ok=True)
     client = Client(base_url)
-    if path.is_file():
+    try:
         account = json.loads(path.read_text())
-        try:
-            return _with(client, account["email"], client.login(account["email"], account["password"]))
-        except Refused:
-            path.unlink()  # another database than the one it was made for
+        return _with(client, account["email"], client.login(account["email"], account["password"]))
+    except (OSError, ValueError, KeyError):
+        path.unlink(missing_ok=True)
+    except Refused as refused:
+        if refused.status != 401:
+            raise
+        path.unlink()  # it was made for another database than this one
     account = {"email": f"demo-{secrets.token_hex(4)}@example.org", "password": secrets.token_urlsafe(18)}
     token = client.signup(account["email"], account["password"], "Demo", "User")
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

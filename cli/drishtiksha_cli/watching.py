@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
@@ -19,6 +20,8 @@ from .errors import NOT_ANALYZED, OK, USAGE, CommandFailed
 from .live import Board, follow
 
 GOOD = frozenset({"ANALYZED"})
+CARET = 3
+"""Columns left free at the right: the terminal writes ^C there instead of pushing the picture up by a line."""
 
 
 def check(files: Sequence[Path]) -> None:
@@ -85,8 +88,8 @@ def _on_screen(client: Client, board: Board, kubectl: Sequence[str] | None) -> N
 
         # Built here and not by the thread that refreshes the screen: the board changes under nobody's hands.
         def show() -> None:
-            size = view.console.size
-            moving.update(screen.live(board, cluster.seen if cluster else None, size.width, size.height))
+            width, height = view.console.width - CARET, view.console.height
+            moving.update(Constrain(screen.live(board, cluster.seen if cluster else None, width, height), width))
 
         show()
         follow(client, board, show)

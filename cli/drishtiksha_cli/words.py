@@ -92,6 +92,9 @@ def verdict(media: dict[str, Any]) -> str:
         return STATUS_WORDS.get(status, status)
     without = ", ".join(one["model"] for one in media.get("analyses") or [] if one["status"] == "FAILED")
     partly = f" No result from {without or 'some models'}." if status == "PARTIALLY_ANALYZED" else ""
+    runs = media.get("analysisRuns")
+    if runs and runs[0].get("reason") == "CANCELLED":
+        partly += " It was cancelled."
     names = ", ".join(said["models"])
     match said["basis"]:
         case "DECLARED":
