@@ -9,7 +9,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from drishtiksha.database.media import MediaView
+from drishtiksha.database.media_views import MediaView
 from drishtiksha.database.tables import Media, Run
 from drishtiksha.domain.media import FOLDERS, MediaType
 from drishtiksha_api.links import Links

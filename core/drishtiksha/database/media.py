@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, delete, func, insert, select, tuple_, update
+from sqlalchemy import delete, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import selectinload
 
 from ..domain import events as told
 from ..domain.errors import NotActive, NotFound, QuotaExceeded, RunActive
@@ -19,10 +18,11 @@ from ..domain.media import MediaType, Probe
 from ..domain.status import TERMINAL_RUN, RunStatus
 from . import events, tables
 from .events import Announcement
+from .media_views import WITH_FACTS, MediaView, frames_of, of_owner, runs_where
 from .outbox import wish
 from .runs import OPEN_ATTEMPT, OPEN_RUN
 from .session import Database, new_id
-from .tables import Analysis, Artifact, Attempt, FrameAnalysis, Media, Run, User
+from .tables import Analysis, Artifact, Attempt, Media, Run, User
 
 NOT_FOUND = "Media not found or you do not have permission."
 
@@ -52,16 +52,6 @@ class Quota:
 
 
 @dataclass(frozen=True)
-class MediaView:
-    """One media with the runs that were asked for, newest first. `media.user`, `.video`, `.image`, `.audio` and each
-    analysis' children are loaded. `frames`: rows by analysis id, empty in lists."""
-
-    media: Media
-    runs: Sequence[Run]
-    frames: dict[uuid.UUID, list[FrameAnalysis]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class ResourceFacts:
     """What the MediaAnalysis resource of a run has to say."""
 
@@ -81,14 +71,6 @@ class Erasure:
     run_ids: tuple[uuid.UUID, ...]
     object_keys: tuple[str, ...]
     age: float
-
-
-_CHILDREN = (
-    Analysis.attempts, Analysis.errors, Analysis.metrics, Analysis.facts, Analysis.limits, Analysis.details,
-    Analysis.temporal, Analysis.audio, Analysis.image, Analysis.model_info, Analysis.system_info, Analysis.artifacts,
-)  # fmt: skip
-_EVIDENCE = (Analysis.series, Analysis.regions)
-MAX_FRAMES_SHOWN = 20_000
 
 
 class MediaStore:
@@ -133,7 +115,7 @@ class MediaStore:
         """A user's media, newest first, each with its latest run only; `before` is the last row of the page before."""
 
         async def read(session: AsyncSession) -> list[MediaView]:
-            query = _of_owner(user_id).order_by(Media.created_at.desc(), Media.id.desc()).limit(limit)
+            query = of_owner(user_id).order_by(Media.created_at.desc(), Media.id.desc()).limit(limit)
             if before is not None:
                 query = query.where(tuple_(Media.created_at, Media.id) < before)
             if status is not None:
@@ -141,7 +123,7 @@ class MediaStore:
             if media_type is not None:
                 query = query.where(Media.media_type == media_type)
             found = (await session.scalars(query)).all()
-            runs = await _runs(session, Run.id.in_([m.latest_run_id for m in found]), evidence=False)
+            runs = await runs_where(session, Run.id.in_([m.latest_run_id for m in found]), evidence=False)
             by_id = {run.id: run for run in runs}
             return [MediaView(m, [by_id[m.latest_run_id]]) for m in found]
 
@@ -151,12 +133,12 @@ class MediaStore:
         """One media with all its runs and, evenly spaced, at most MAX_FRAMES_SHOWN frames per analysis. Raises NotFound."""
 
         async def read(session: AsyncSession) -> MediaView:
-            media = (await session.scalars(_of_owner(user_id).where(Media.id == media_id))).one_or_none()
+            media = (await session.scalars(of_owner(user_id).where(Media.id == media_id))).one_or_none()
             if media is None:
                 raise NotFound(NOT_FOUND)
-            runs = await _runs(session, Run.media_id == media_id, evidence=True)
+            runs = await runs_where(session, Run.media_id == media_id, evidence=True)
             with_frames = [a for r in runs for a in r.analyses if a.frames_total]
-            return MediaView(media, runs, {a.id: await _frames(session, a) for a in with_frames})
+            return MediaView(media, runs, {a.id: await frames_of(session, a) for a in with_frames})
 
         return await self._database.transaction(read)
 
@@ -164,11 +146,11 @@ class MediaStore:
         """One media with its latest run, as a list shows it, whoever owns it; None when deleted. For the relay."""
 
         async def read(session: AsyncSession) -> MediaView | None:
-            query = select(Media).where(Media.id == media_id, Media.deleted_at.is_(None)).options(*_FACTS)
+            query = select(Media).where(Media.id == media_id, Media.deleted_at.is_(None)).options(*WITH_FACTS)
             media = (await session.scalars(query)).one_or_none()
             if media is None:
                 return None
-            return MediaView(media, await _runs(session, Run.id == media.latest_run_id, evidence=False))
+            return MediaView(media, await runs_where(session, Run.id == media.latest_run_id, evidence=False))
 
         return await self._database.transaction(read)
 
@@ -348,33 +330,6 @@ class MediaStore:
             return {*of_media, *of_artifacts}
 
         return await self._database.transaction(read)
-
-
-_FACTS = (selectinload(Media.user), selectinload(Media.video), selectinload(Media.image), selectinload(Media.audio))
-
-
-def _of_owner(user_id: uuid.UUID) -> Select[Media]:
-    return select(Media).where(Media.user_id == user_id, Media.deleted_at.is_(None)).options(*_FACTS)
-
-
-async def _runs(session: AsyncSession, condition: Any, *, evidence: bool) -> Sequence[Run]:
-    children = [*_CHILDREN, *(_EVIDENCE if evidence else ())]
-    loaded = [selectinload(Run.analyses).selectinload(child) for child in children]
-    query = select(Run).where(condition).order_by(Run.number.desc()).options(selectinload(Run.analyses), *loaded)
-    return (await session.scalars(query)).all()
-
-
-async def _frames(session: AsyncSession, analysis: Analysis) -> list[FrameAnalysis]:
-    step = -(-(analysis.frames_total or 0) // MAX_FRAMES_SHOWN)
-    query = select(FrameAnalysis).where(FrameAnalysis.analysis_id == analysis.id)
-    if step > 1:
-        position = func.row_number().over(order_by=FrameAnalysis.frame_number).label("position")
-        numbered = (
-            select(FrameAnalysis.frame_number, position).where(FrameAnalysis.analysis_id == analysis.id).subquery()
-        )
-        kept = select(numbered.c.frame_number).where((numbered.c.position - 1) % step == 0)
-        query = query.where(FrameAnalysis.frame_number.in_(kept))
-    return list((await session.scalars(query.order_by(FrameAnalysis.frame_number))).all())
 
 
 async def _locked(session: AsyncSession, user_id: uuid.UUID, media_id: uuid.UUID) -> Media:

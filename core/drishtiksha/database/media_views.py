@@ -1,0 +1,62 @@
+"""A media with its runs as readers want it: loaded in few statements, frames evenly spaced where there are many."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import selectinload
+
+from .tables import Analysis, FrameAnalysis, Media, Run
+
+
+@dataclass(frozen=True)
+class MediaView:
+    """One media with the runs that were asked for, newest first. `media.user`, `.video`, `.image`, `.audio` and each
+    analysis' children are loaded. `frames`: rows by analysis id, empty in lists."""
+
+    media: Media
+    runs: Sequence[Run]
+    frames: dict[uuid.UUID, list[FrameAnalysis]] = field(default_factory=dict)
+
+
+_CHILDREN = (
+    Analysis.attempts, Analysis.errors, Analysis.metrics, Analysis.facts, Analysis.limits, Analysis.details,
+    Analysis.temporal, Analysis.audio, Analysis.image, Analysis.model_info, Analysis.system_info, Analysis.artifacts,
+)  # fmt: skip
+_EVIDENCE = (Analysis.series, Analysis.regions)
+MAX_FRAMES_SHOWN = 20_000
+
+
+WITH_FACTS = (selectinload(Media.user), selectinload(Media.video), selectinload(Media.image), selectinload(Media.audio))
+
+
+def of_owner(user_id: uuid.UUID) -> Select[Media]:
+    """The query for a user's live media with what the probe saw."""
+    return select(Media).where(Media.user_id == user_id, Media.deleted_at.is_(None)).options(*WITH_FACTS)
+
+
+async def runs_where(session: AsyncSession, condition: Any, *, evidence: bool) -> Sequence[Run]:
+    """Runs with their analyses and all children; with curves and regions where `evidence` is wanted."""
+    children = [*_CHILDREN, *(_EVIDENCE if evidence else ())]
+    loaded = [selectinload(Run.analyses).selectinload(child) for child in children]
+    query = select(Run).where(condition).order_by(Run.number.desc()).options(selectinload(Run.analyses), *loaded)
+    return (await session.scalars(query)).all()
+
+
+async def frames_of(session: AsyncSession, analysis: Analysis) -> list[FrameAnalysis]:
+    """An analysis' frames by number; every n-th when there are more than MAX_FRAMES_SHOWN."""
+    step = -(-(analysis.frames_total or 0) // MAX_FRAMES_SHOWN)
+    query = select(FrameAnalysis).where(FrameAnalysis.analysis_id == analysis.id)
+    if step > 1:
+        position = func.row_number().over(order_by=FrameAnalysis.frame_number).label("position")
+        numbered = (
+            select(FrameAnalysis.frame_number, position).where(FrameAnalysis.analysis_id == analysis.id).subquery()
+        )
+        kept = select(numbered.c.frame_number).where((numbered.c.position - 1) % step == 0)
+        query = query.where(FrameAnalysis.frame_number.in_(kept))
+    return list((await session.scalars(query.order_by(FrameAnalysis.frame_number))).all())
