@@ -30,7 +30,10 @@ async def _free(stores: Stores, table: str) -> bool:
 
 
 async def _until_it_waits(stores: Stores) -> None:
-    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    waiting = text(
+        "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
+        "WHERE NOT l.granted AND a.datname = current_database()"
+    )
     async with AsyncSession(stores.database.engine) as session, asyncio.timeout(10):
         while not (await session.execute(waiting)).scalar_one():
             await asyncio.sleep(0.02)
