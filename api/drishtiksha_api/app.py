@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import socketio
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
@@ -32,6 +31,7 @@ from .edge import Edge
 from .intake.probe import Prober
 from .intake.upload import Intake
 from .janitor import Janitor
+from .lean_socketio import socketio
 from .links import Links
 from .metrics import GaugeCache
 from .mlstatus import MLStatus

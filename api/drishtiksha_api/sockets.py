@@ -6,12 +6,11 @@ import asyncio
 import uuid
 from typing import Any
 
-import socketio
 import structlog
-from socketio.exceptions import ConnectionRefusedError
 
 from drishtiksha.domain.errors import DrishtikshaError
 
+from .lean_socketio import socketio
 from .principal import Doorkeeper
 from .problems import Problem
 from .relay import Relay
@@ -53,15 +52,15 @@ class Sockets:
         said = auth if isinstance(auth, dict) else {}
         token = said.get("token")
         if not isinstance(token, str) or not token.strip():
-            raise ConnectionRefusedError(_NO_TOKEN)
+            raise socketio.exceptions.ConnectionRefusedError(_NO_TOKEN)
         try:
             caller = await self._doorkeeper.recognise(token.strip().removeprefix("Bearer "))
         except Problem:
-            raise ConnectionRefusedError(_BAD_TOKEN) from None
+            raise socketio.exceptions.ConnectionRefusedError(_BAD_TOKEN) from None
         except DrishtikshaError:
-            raise ConnectionRefusedError("The service is temporarily unavailable.") from None
+            raise socketio.exceptions.ConnectionRefusedError("The service is temporarily unavailable.") from None
         if self._relay.sockets_of(caller.user_id) >= MAX_SOCKETS:
-            raise ConnectionRefusedError("Too many connections.")
+            raise socketio.exceptions.ConnectionRefusedError("Too many connections.")
         self._users[sid] = caller.user_id
         # The client learns that it is connected after this handler returned; only then may anything be told.
         welcome = asyncio.create_task(self._welcome(sid, caller.user_id, _seq(said.get("lastSeq"))))
