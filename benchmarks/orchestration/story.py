@@ -117,6 +117,8 @@ async def _measure(
             times.pop("began")
             rounds[name] = {"seconds": {k: round(v, 2) for k, v in times.items()}, **seen}
             _say(f"  {rounds[name]['seconds']}, other processes used {seen['other_cpu']} CPU seconds")
+        if plan.keep is not None:
+            _keep_statements(ground, plan.keep / f"statements-{flags}.json")
         found.setdefault("memory_peak", {})[flags] = {
             name: meters.peak(process) for name, process in ground.processes.items() if name != "postgres"
         }
@@ -208,6 +210,14 @@ def _machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "load_before": round(os.getloadavg()[0], 1),
     }
+
+
+def _keep_statements(ground: Stage, path: Path) -> None:
+    """Which statements, how often: for whoever looks for what is wasteful."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = sorted(meters.statements(ground.admin_url), key=lambda row: -row[2])
+    named = [{"process": role.removeprefix("bench_"), "calls": n, "query": query} for role, query, n, _ in rows]
+    path.write_text(json.dumps(named, indent=1) + "\n", encoding="utf-8")
 
 
 def _only_logs(folder: str, names: list[str]) -> set[str]:
