@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# Test processes side by side; each brings its own PostgreSQL, Valkey and control plane where its tests need them.
+JOBS   ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help venv lock demo up down status check fmt test test-e2e test-media bench clean
@@ -53,7 +55,7 @@ fmt: venv ## format and mend what can be mended
 	$(BIN)/ruff format .
 
 test: venv ## all default tests, the end-to-end ones on a real control plane included (about ten minutes)
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
 test-e2e: venv ## only the end-to-end tests
 	$(BIN)/pytest -m e2e
