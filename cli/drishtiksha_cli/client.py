@@ -79,14 +79,14 @@ class Client:
             size = path.stat().st_size
             file = path.open("rb")
         except OSError as error:
-            raise CommandFailed(f"{path} cannot be read: {error.strerror}", USAGE) from None
+            raise CommandFailed(f"it cannot be read: {error.strerror}", USAGE) from None
         with file:
             counted: Any = _Counted(file, size, progress)
             files = {"file": (path.name, counted, "application/octet-stream")}
             try:
                 return dict(self._call("POST", "/media", files=files, timeout=httpx.Timeout(120, connect=5)))
             except OSError as error:  # of the file: the network's are Unreachable by now
-                raise CommandFailed(f"{path} cannot be read: {error.strerror or error}", USAGE) from None
+                raise CommandFailed(f"it cannot be read: {error.strerror or error}", USAGE) from None
 
     def _call(self, method: str, path: str, *, tries: int = TRIES, **options: Any) -> Any:
         """`data` of the envelope. Raises Refused with the server's sentence, or Unreachable."""

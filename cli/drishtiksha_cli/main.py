@@ -173,6 +173,7 @@ def _ask(what: str, instead: str, *, unseen: bool = False, twice: bool = False) 
     except typer.Abort as abort:
         if isinstance(abort.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
+        typer.echo(err=True)
         raise CommandFailed(f"nobody answered; give it with {instead}", USAGE) from None
 
 

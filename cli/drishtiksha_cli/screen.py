@@ -42,14 +42,16 @@ def live(board: Board, cluster: Text | None, width: int, height: int) -> Rendera
     if cluster is None:
         return left
     right = Panel(cluster, title="kubectl get ma,pods", border_style="blue", padding=(0, 1))
+    pods = len(cluster.plain.splitlines())
+    rows = sum(1 + len(line.models) for line in board.lines.values())
     if beside:
+        left.height = right.height = min(max(rows, pods) + 2, height - 1)
         both = Table.grid(expand=True)
         both.add_column(ratio=7)
         both.add_column(ratio=5)
         both.add_row(left, right)
         return both
-    rows = sum(1 + len(line.models) for line in board.lines.values())
-    return Group(left, right) if rows + len(cluster.plain.splitlines()) + 4 < height else left
+    return Group(left, right) if rows + pods + 4 < height else left
 
 
 def bars(board: Board, width: int, most: int = 1000) -> RenderableType:

@@ -6,8 +6,9 @@ Builders of rich renderables from plain values; `console` prints them. What move
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -38,29 +39,42 @@ def result(media: dict[str, Any]) -> RenderableType:
 
 
 def listing(found: list[dict[str, Any]], width: int) -> RenderableType:
-    """The list of a person's media: where there is room with type, size and status, always with whole ids."""
-    wide = width >= 118
+    """The list of a person's media, a line each: with type, size and status where there is room, always with whole ids."""
+    now = datetime.now(UTC)
+    rows = []
+    for media in found:
+        said = media.get("verdict")
+        label = f"{said['label']} ({said['basis'].lower()})" if said else media["status"].lower()
+        age = words.age((now - datetime.fromisoformat(media["createdAt"])).total_seconds())
+        rows.append((media, label, age))
+    name = width - sum((38, 2 + max([7, *(len(label) for _, label, _ in rows)]), 2 + 4))
+    more = [column for column, needs in ((_TYPE, 120), (_SIZE, 120), (_STATUS, 140)) if width >= needs]
+    name -= sum(column.width + 2 for column in more)
+
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("ID", no_wrap=True, min_width=36)
-    table.add_column("NAME", no_wrap=True, overflow="ellipsis", max_width=width - 88 if wide else max(8, width - 66))
-    for name in ("TYPE", "SIZE", "STATUS") if wide else ():
-        table.add_column(name, no_wrap=True, justify="right" if name == "SIZE" else "left")
+    table.add_column("NAME", no_wrap=True, overflow="ellipsis", max_width=max(8, name))
+    for column in more:
+        table.add_column(column.title, no_wrap=True, min_width=column.width)
     table.add_column("VERDICT", no_wrap=True, overflow="ellipsis")
-    table.add_column("AGE", no_wrap=True, min_width=3)
-    now = datetime.now(UTC)
-    for media in found:
-        made = datetime.fromisoformat(media["createdAt"])
-        said = media.get("verdict")
-        label = f"{said['label']} ({said['basis'].lower()})" if said else "-" if wide else media["status"]
-        more = (media["mediaType"], words.size(media["size"]), media["status"]) if wide else ()
-        table.add_row(
-            media["id"],
-            Text(media["filename"]),
-            *more,
-            Text(label, style=words.colour(media)),
-            words.age((now - made).total_seconds()),
-        )
+    table.add_column("AGE", no_wrap=True, min_width=4)
+    for media, label, age in rows:
+        values = [column.value(media) for column in more]
+        table.add_row(media["id"], Text(media["filename"]), *values, Text(label, style=words.colour(media)), age)
     return table
+
+
+class _Column(NamedTuple):
+    """A column of the list that is there when there is room."""
+
+    title: str
+    width: int
+    value: Callable[[dict[str, Any]], str]
+
+
+_TYPE = _Column("TYPE", 5, lambda media: media["mediaType"])
+_SIZE = _Column("SIZE", 10, lambda media: words.size(media["size"]))
+_STATUS = _Column("STATUS", 18, lambda media: media["status"])
 
 
 def full(media: dict[str, Any]) -> RenderableType:

@@ -239,7 +239,7 @@ def test_a_file_whose_reading_fails_midway_is_said_as_that_and_not_as_the_networ
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(module._Counted, "read", fail)
-    with pytest.raises(CommandFailed, match=r"x cannot be read: Input/output error") as caught:
+    with pytest.raises(CommandFailed, match=r"it cannot be read: Input/output error") as caught:
         make(enveloped({})).upload(tmp_path / "x")
     assert caught.value.code == USAGE
 
