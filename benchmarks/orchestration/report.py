@@ -7,10 +7,9 @@ from typing import Any
 
 from . import audit
 from .reasons import REASONS
-from .targets import Target, cpu, cpu_ratios, judge, ratios
+from .targets import FLAGS, Target, cpu, cpu_ratios, judge, platform_windows, ratios
 
 _OURS = ("drishtiksha-api", "drishtiksha-operator")
-_FLAGS = {"raised": "300/400", "stock": "stock (20/30)"}
 
 
 def held(found: Mapping[str, Any]) -> bool:
@@ -97,7 +96,7 @@ def _round_table(flags: str, rounds: Mapping[str, Any]) -> str:
         work = f"{processors[name]:.2f}×" if name in processors else ""
         rows.append((name, f"{s['makespan']:.1f}", final, ratio, f"{cpu(r):.0f}", work, f"{r['other_cpu']:.0f}"))
     head = ("Round", "Makespan, s", "Last run final, s", "Ratio", "CPU, s", "CPU ratio", "Others, CPU s")
-    return f"### Controller-manager flags: {_FLAGS[flags]}\n\n{_table(head, rows)}\n\n{_cpu_table(rounds)}"
+    return f"### Controller-manager flags: {FLAGS[flags]}\n\n{_table(head, rows)}\n\n{_cpu_table(rounds)}"
 
 
 def _cpu_table(rounds: Mapping[str, Any]) -> str:
@@ -108,7 +107,7 @@ def _cpu_table(rounds: Mapping[str, Any]) -> str:
         rows.append((name, *(f"{u.get('cpu', 0.0):.1f}" for u in used)))
         if any(u.get("children", 0.0) >= 0.1 for u in used):
             what = {"cpu-0": "the pods of cpu-0", "api": "the api's looks at files"}.get(name, f"children of {name}")
-            rows.append((what, *(f"{u.get('children', 0.0):.1f}" for u in used)))
+            rows.append((what, *(f"{max(0.0, u.get('children', 0.0)):.1f}" for u in used)))
     return "CPU seconds:\n\n" + _table(("Process", *rounds), rows)
 
 
@@ -129,30 +128,21 @@ def _live(live: Mapping[str, Any]) -> str:
 
 
 def _requests(found: Mapping[str, Any]) -> str:
-    single = found["single"]
-    columns = {"one at a time": (single["requests"], single["runs"])}
-    for flags, rounds in found["rounds"].items():
-        for name in ("uploads", "reruns"):
-            window = rounds[name].get("counts", rounds[name])
-            columns[f"{name}, {_FLAGS[flags]}"] = (window["requests"], found["plan"]["runs"])
+    windows = platform_windows(found)
+    columns = {name: (window["requests"], runs) for name, (window, runs) in windows.items()}
     rows = []
     users = sorted(
         {u for counts, _ in columns.values() for u in counts if u != "admin"}, key=lambda u: (u not in _OURS, u)
     )
     for user in users:
-        whats = sorted({w for counts, _ in columns.values() for w in counts.get(user, {})})
+        asked = {w for counts, _ in columns.values() for w in counts.get(user, {})}
+        whats = sorted(w for w in asked if not w.split()[1].startswith("/"))
         for what in whats:
             per = [audit.per_run(counts, n).get(user, {}).get(what, 0.0) for counts, n in columns.values()]
             if max(per) >= 0.2:
                 rows.append((user, what, *(f"{p:.2f}".rstrip("0").rstrip(".") for p in per)))
     text = "Kubernetes requests per run, from the API server's audit log (what is below 0.2 per run is left out):"
     kube = _table(("Who", "What", *columns), rows)
-    windows = {"one at a time": (single, single["runs"])}
-    for flags, rounds in found["rounds"].items():
-        windows |= {
-            f"{name}, {_FLAGS[flags]}": (rounds[name].get("counts", rounds[name]), found["plan"]["runs"])
-            for name in ("uploads", "reruns")
-        }
     sql = []
     for name in ("api", "door", "operator"):
         for kind, word in (
@@ -176,7 +166,7 @@ def _memory(found: Mapping[str, Any]) -> str:
         for n in names
     ]
     text = "Resident memory in MiB: on the idle platform after its first run, and the largest of its life (VmHWM)."
-    return f"{text}\n\n{_table(('Process', 'Idle', *(f'Largest, {_FLAGS[f]}' for f in peaks)), rows)}"
+    return f"{text}\n\n{_table(('Process', 'Idle', *(f'Largest, {FLAGS[f]}' for f in peaks)), rows)}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

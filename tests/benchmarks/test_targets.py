@@ -11,6 +11,9 @@ from orchestration import report, targets
 
 SQL = {"statements": 10, "framing": 4, "reads": 4, "writes": 2, "rows_written": 2}
 STILL = {**SQL, "writes": 0, "rows_written": 0}
+OURS = {"create jobs": 6, "create secrets": 2, "create events": 2, "patch mediaanalyses/status": 6}
+REQUESTS = {"drishtiksha-operator": OURS, "drishtiksha-api": {"create mediaanalyses": 2}}
+"""Of two runs that went well."""
 
 
 def _window(requests: dict[str, dict[str, int]], sql: dict[str, int]) -> dict[str, Any]:
@@ -27,14 +30,12 @@ def _window(requests: dict[str, dict[str, int]], sql: dict[str, int]) -> dict[st
 
 
 def _round(makespan: float) -> dict[str, Any]:
-    return {"seconds": {"makespan": makespan, "jobs_complete": makespan}, **_window({}, SQL)}
+    return {"seconds": {"makespan": makespan, "jobs_complete": makespan}, **_window(REQUESTS, SQL)}
 
 
 @pytest.fixture
 def found() -> dict[str, Any]:
     """Figures of a platform that keeps every promise."""
-    ours = {"create jobs": 6, "create secrets": 2, "create events": 2, "patch mediaanalyses/status": 6}
-    requests = {"drishtiksha-operator": ours, "drishtiksha-api": {"create mediaanalyses": 2}}
     looks = {"drishtiksha-operator": {"get mediaanalyses": 2}}
     quiet = {"system:node:cpu-0": {"patch leases": 6}, "admin": {"create jobs": 1}}
     rounds = {"bare-1": _round(10), "uploads": _round(14), "reruns": _round(12), "bare-2": _round(10)}
@@ -44,7 +45,7 @@ def found() -> dict[str, Any]:
         "machine": {"cpus": 2, "memory_gib": 8, "system": "Linux", "python": "3.11", "load_before": 1.0},
         "runner": {"rss": 35.0, "cpu": 0.3},
         "live": {"uploads": 2, "first": {"p50": 0.1, "max": 0.2}, "ANALYSIS_STARTED": {"p50": 1.0, "max": 1.2}},
-        "single": {"runs": 2, **_window(requests, SQL)},
+        "single": {"runs": 2, **_window(REQUESTS, SQL)},
         "second_look": {"runs": 2, **_window(looks, STILL)},
         "idle": _window(quiet, STILL),
         "rounds": {"raised": rounds, "stock": {**rounds, "uploads": _round(12.5)}},
@@ -63,6 +64,8 @@ def test_a_platform_that_keeps_every_promise_is_said_to(found: dict[str, Any]):
     [
         (("single", "requests", "drishtiksha-operator", "create jobs"), 7, "create"),
         (("single", "most_patches_of_one_run"), 7, "patch"),
+        (("rounds", "stock", "reruns", "most_patches_of_one_run"), 7, "patch"),
+        (("rounds", "raised", "uploads", "requests", "drishtiksha-operator", "create jobs"), 7, "create"),
         (("single", "requests", "drishtiksha-api", "create mediaanalyses"), 3, "api-write"),
         (("second_look", "requests", "drishtiksha-operator", "patch mediaanalyses/status"), 1, "second"),
         (("second_look", "requests", "drishtiksha-operator", "get mediaanalyses"), 1, "second"),
