@@ -175,7 +175,7 @@ class Discovery:
 
     config: Config
     client: httpx.AsyncClient
-    kept: float = 5.0
+    kept: float = 1.0
     clock: Callable[[], float] = time.monotonic
     _last: Look | None = None
     _running: asyncio.Task[Look] | None = None

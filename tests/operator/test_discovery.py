@@ -146,12 +146,12 @@ async def test_all_who_ask_at_once_share_one_look_and_it_is_kept_for_seconds() -
     looks = await asyncio.gather(*(discovery.look() for _ in range(5)))
     assert asked == 1
     assert looks[0].answers[0].models[0].name == "X"
-    now[0] += 4
+    now[0] += 0.9
     await discovery.look()
     assert asked == 1
     await discovery.look(after=now[0])
     assert asked == 2
-    now[0] += 6
+    now[0] += 1.1
     await discovery.look()
     assert asked == 3
 
