@@ -49,6 +49,7 @@ def found() -> dict[str, Any]:
         "second_look": {"runs": 2, **_window(looks, STILL)},
         "idle": _window(quiet, STILL),
         "rounds": {"raised": rounds, "stock": {**rounds, "uploads": _round(12.5)}},
+        "demo": {"fresh_clone": 100.0, "second": 30.0},
         "memory_idle": {"api": 120.0, "operator": 110.0},
         "memory_peak": {"raised": {"api": 130.0, "operator": 115.0}},
     }  # fmt: skip
@@ -78,6 +79,7 @@ def test_a_platform_that_keeps_every_promise_is_said_to(found: dict[str, Any]):
         (("memory_peak", "raised", "api"), 151.0, "rss-api"),
         (("memory_idle", "operator"), 131.0, "rss-operator"),
         (("runner", "cpu"), 0.6, "runner"),
+        (("demo", "second"), 46.0, "demo-second"),
     ],
 )
 def test_each_broken_promise_is_seen_and_alone(found: dict[str, Any], path: tuple[str, ...], value: Any, key: str):
