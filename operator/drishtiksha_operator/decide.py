@@ -130,10 +130,11 @@ def too_old(analysis: AnalysisSnapshot) -> bool:
 def _without_job(attempt: AttemptSnapshot, clocks: Clocks, now: datetime) -> Judgement:
     if attempt.job_uid is not None and attempt.ended:
         return Judgement(end=End(None, "JobGone", "The Job of this attempt is gone from the cluster."))
-    if attempt.job_uid is not None:
-        return Judgement(end=End(ErrorClass.CRASHED, "JobGone", "The Job of this attempt is gone from the cluster."))
     if attempt.ended:
         return Judgement(end=End(None, "NoJob", "The attempt ended before it had a Job."))
+    if attempt.job_uid is not None or attempt.started_at is not None:
+        # Its runner called, so it had a Job, even if nobody lived to write it down.
+        return Judgement(end=End(ErrorClass.CRASHED, "JobGone", "The Job of this attempt is gone from the cluster."))
     if _age(attempt.created_at, now) >= clocks.pending:
         return Judgement(end=End(ErrorClass.UNSCHEDULABLE, "PendingDeadline", "No Job could be made in time."))
     return Judgement(look_in=30.0)

@@ -116,6 +116,11 @@ def test_a_job_that_is_gone_though_its_uid_was_written_down_is_a_crash() -> None
     assert end_of(started(), replace(JOB, uid="another")).reason == "JobGone"
 
 
+def test_an_attempt_that_started_and_whose_job_is_gone_is_a_crash_even_if_the_job_was_never_written_down() -> None:
+    found = end_of(replace(started(), job_uid=None), None)
+    assert (found.error_class, found.reason) == (ErrorClass.CRASHED, "JobGone")
+
+
 def test_an_attempt_without_a_job_waits_for_one_until_the_pending_deadline() -> None:
     unborn = replace(CREATED, job_uid=None)
     assert say(unborn, None).end is None
