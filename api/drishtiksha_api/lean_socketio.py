@@ -12,8 +12,9 @@ if _hidden:
     sys.modules["requests"] = None  # type: ignore[assignment]
 try:
     import socketio
+    from engineio.packet import NOOP, Packet  # type: ignore[import-untyped]
 finally:
     if _hidden:
         del sys.modules["requests"]
 
-__all__ = ["socketio"]
+__all__ = ["NOOP", "Packet", "socketio"]
