@@ -14,6 +14,7 @@ import typer
 
 from . import platform
 from .errors import EXIT_CODES, NOT_LOGGED_IN, USAGE, CommandFailed
+from .verify import verify
 
 if TYPE_CHECKING:
     from .client import Client
@@ -149,6 +150,7 @@ def watch(
 
 
 platform.register(app)
+app.command()(verify)
 
 
 def _client(api: str | None) -> Client:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from alembic.script import ScriptDirectory
@@ -200,9 +201,14 @@ async def look_at(database: Database) -> AsyncIterator[Snapshot]:
 
 def behind(revision: str | None) -> bool:
     """Whether a schema is older than this program. One that a newer release made is not: old code runs over it."""
+    known, newest = _revisions()
+    return revision is None or (revision in known and revision != newest)
+
+
+@cache
+def _revisions() -> tuple[frozenset[str], str | None]:
     scripts = ScriptDirectory.from_config(migrate.config(""))
-    known = {script.revision for script in scripts.walk_revisions()}
-    return revision is None or (revision in known and revision != scripts.get_current_head())
+    return frozenset(script.revision for script in scripts.walk_revisions()), scripts.get_current_head()
 
 
 async def _revision(connection: AsyncConnection) -> str | None:

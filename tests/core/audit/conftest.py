@@ -28,16 +28,6 @@ _numbers = itertools.count(1)
 TABLES = (*Base.metadata.tables, "alembic_version")
 
 
-async def stored(objects: LocalObjects, key: str, content: bytes) -> tuple[int, str]:
-    """Put bytes; their size and sha256."""
-
-    async def chunks() -> AsyncIterator[bytes]:
-        yield content
-
-    put = await objects.put(key, chunks())
-    return put.size, put.sha256
-
-
 @dataclass
 class Platform:
     """Stores over one database beside one object store, and the audit of both."""
@@ -46,10 +36,19 @@ class Platform:
     objects: LocalObjects
     url: str
 
+    async def put(self, key: str, content: bytes) -> tuple[int, str]:
+        """Store bytes; their size and sha256."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield content
+
+        put = await self.objects.put(key, chunks())
+        return put.size, put.sha256
+
     async def upload(self, user, name: str = "a.png") -> NewMedia:
         media_id = new_id()
         key = keys.original(str(media_id))
-        size, sha256 = await stored(self.objects, key, name.encode() * 100)
+        size, sha256 = await self.put(key, name.encode() * 100)
         new = NewMedia(media_id, new_id(), user, name, "mine", key, size, sha256, PROBE)
         await self.stores.media.accept(new)
         return new
@@ -63,7 +62,7 @@ class Platform:
 
     async def artifact(self, media: NewMedia, analysis, attempt, name: str) -> None:
         key = keys.artifact(str(media.id), str(analysis), 1, secrets.token_hex(4))
-        size, sha256 = await stored(self.objects, key, name.encode())
+        size, sha256 = await self.put(key, name.encode())
         new = NewArtifact(name, "picture", key, "image/png", size, sha256)
         await self.stores.results.put_artifact(attempt, new, 32)
 
