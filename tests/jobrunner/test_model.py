@@ -163,7 +163,9 @@ async def test_a_packed_answer_is_unpacked(environment, door, service, hasty, re
 
 
 @pytest.mark.parametrize(
-    ("body", "encoding"), [(b"no gzip", "gzip"), (gzip.compress(b"{}" * 500)[:-9], "gzip"), (b"{}", "br")]
+    ("body", "encoding"),
+    [(b"no gzip", "gzip"), (gzip.compress(b"{}" * 500)[:-9], "gzip"), (b"{}", "br")],
+    ids=["not packed", "cut", "unknown packing"],
 )
 async def test_a_broken_or_unknown_packing_is_a_broken_contract(
     body, encoding, environment, door, service, hasty, reply
