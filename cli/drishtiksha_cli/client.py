@@ -112,13 +112,16 @@ class Client:
             if answer.is_success:
                 return body["data"]
             message, code = str(body["message"]), str(body["code"])
-        except (ValueError, KeyError, TypeError):
+            fields = [f"{e['field']}: {e['message']}" for e in body.get("errors") or [] if e.get("field")]
+        except (ValueError, KeyError, TypeError, AttributeError):
             text = f"{self.base_url} answered {answer.status_code} and no JSON of ours: is it a Drishtiksha API?"
             raise Refused(answer.status_code, "FOREIGN", text) from None
         if answer.status_code == 401 and self.token is None and code == "TOKEN_MISSING":
             raise CommandFailed("You are not logged in. Try: drishtiksha login, or drishtiksha signup.", NOT_LOGGED_IN)
         if answer.status_code == 401 and code in ("TOKEN_INVALID", "TOKEN_EXPIRED"):
             message = "Your login has ended. Try: drishtiksha login"
+        if fields:
+            message = f"{message.rstrip('.')}: {' '.join(fields)}"
         raise Refused(answer.status_code, code, " ".join((message, _CURES.get(code, ""))).rstrip())
 
 

@@ -115,6 +115,13 @@ def test_socket_and_rest_mixed_in_any_way_never_step_back_and_end_with_the_full_
     assert states(board) == {"ONE-V1": ("COMPLETED", "FAKE"), "TWO-V1": ("FAILED", "CRASHED")}
 
 
+def test_a_start_that_is_heard_again_does_not_undo_what_came_after_it() -> None:
+    board = new_board()
+    for seq in (16, 17, 16):
+        board.hear(next(one for one in STORY if one["seq"] == seq))
+    assert states(board) == {"TWO-V1": ("RETRYING", "CRASHED")}
+
+
 def test_what_is_said_of_others_and_of_older_runs_is_not_ours_but_counts_as_heard() -> None:
     board = new_board()
     assert board.hear({**STORY[4], "mediaId": OTHER, "seq": 40}) is None

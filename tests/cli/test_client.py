@@ -204,6 +204,14 @@ def test_a_refusal_keeps_the_servers_sentence_and_adds_what_helps(
     assert caught.value.code == REFUSED
 
 
+def test_a_refused_form_says_which_field_is_wrong(make: Callable[..., Client]) -> None:
+    errors = [{"field": "email", "code": "BAD_FORMAT", "message": "No address."}, {"code": "X", "message": "?"}]
+    body = {"success": False, "code": "VALIDATION", "message": "Validation failed", "errors": errors}
+    with pytest.raises(Refused) as caught:
+        make(httpx.Response(400, json=body)).login("a", "b")
+    assert str(caught.value) == "Validation failed: email: No address."
+
+
 def test_an_upload_sends_the_bytes_under_its_name_and_tells_its_progress(
     make: Callable[..., Client], asked: list[httpx.Request], tmp_path: Path
 ) -> None:

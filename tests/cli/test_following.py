@@ -17,6 +17,8 @@ from drishtiksha_cli.client import Client
 from drishtiksha_cli.errors import Refused, Unreachable
 from drishtiksha_cli.live import Board, follow
 
+pytestmark = pytest.mark.timeout(60)
+
 END = media("ANALYZED", analysis())
 
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from drishtiksha_cli import main, tokens
 
 COMMANDS = (
-    "demo", "signup", "login", "logout", "analyze", "list", "show", "watch", "up", "down", "restart", "status", "logs"
+    "demo", "signup", "login", "logout", "analyze", "list", "show", "watch", "up", "down", "restart", "status", "logs", "verify"
 )  # fmt: skip
 REFUSED = {"code": "UNSUPPORTED_TYPE", "message": "Unsupported file type: 'text/plain'."}
 
