@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -48,3 +49,22 @@ def test_the_make_targets_of_the_readme_exist() -> None:
     named = set(re.findall(r"`make ([a-z0-9-]+)", (ROOT / "README.md").read_text()))
     assert named <= targets
     assert {"demo", "test"} <= named
+
+
+def test_the_names_of_the_tests_are_the_same_each_time() -> None:
+    """Two processes share the tests by name (`make test`): a name with a random id or a time in it stops both."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "--ignore=tests/house", "-p", "no:cacheprovider"]
+    seen = []
+    for seed in ("1", "2"):
+        done = subprocess.run(
+            command,
+            check=False,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        assert done.returncode == 0, done.stdout[-2000:]
+        seen.append([line for line in done.stdout.splitlines() if "::" in line])
+    assert seen[0] == seen[1]
