@@ -16,6 +16,9 @@ from .problems import Problem, media_not_found
 
 _RANGE = re.compile(r"^bytes=(\d{0,18})-(\d{0,18})$")
 
+_POLICY = "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+"""A browser that opens a link by itself shows its own page around the bytes, and must be allowed to play them."""
+
 
 @dataclass(frozen=True)
 class Served:
@@ -73,6 +76,7 @@ async def serve(request: Request, objects: Objects, served: Served) -> Response:
         "Cache-Control": "private, max-age=3600",
         "Content-Disposition": content_disposition(served.disposition, served.filename),
         "Cross-Origin-Resource-Policy": "cross-origin",
+        "Content-Security-Policy": _POLICY,
     }
     known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
     if etag in known or "*" in known:

@@ -91,3 +91,11 @@ async def test_a_star_matches_the_version_that_is_there(world: Any) -> None:
     url = (await world.upload(await world.person(), picture("PNG"))).json()["data"]["url"]
     known = await world.client.get(url, headers={"If-None-Match": "*"})
     assert (known.status_code, known.content) == (304, b"")
+
+
+async def test_a_browser_that_opens_a_link_may_play_what_it_finds(world: Any) -> None:
+    url = (await world.upload(await world.person(), picture("PNG"))).json()["data"]["url"]
+    policy = (await world.client.get(url)).headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "media-src 'self'" in policy
+    assert "script-src" not in policy
