@@ -65,8 +65,10 @@ class Reconciler:
             run_id = uuid.UUID(key)
         except ValueError:
             return None
-        run = await self.runs.snapshot(run_id)
+        # The resource before the rows: then its version is older than what is told of them, and a slower operator
+        # that wakes up with old rows cannot write them over a newer status.
         resource = await self.analyses.get(run_id)
+        run = await self.runs.snapshot(run_id)
         self.figures.looked()
 
         self._forget(run_id, run)
@@ -127,9 +129,12 @@ class Reconciler:
 
         # A resource that is simply gone was lost, not cancelled: it is wished for again.
         if resource is None:
-            if not run.create_pending:
-                log.warning("a run's resource is lost; it is made again", run=str(run.id))
-                await self.outbox.again(run.id)
+            if run.create_pending:
+                return _Step(run, look_in=30.0)
+            if await self.analyses.get(run.id) is not None:  # it was made between our look and our reading of the rows
+                return _Step(run, look_in=AGAIN)
+            log.warning("a run's resource is lost; it is made again", run=str(run.id))
+            await self.outbox.again(run.id)
             return _Step(run, look_in=30.0)
 
         # If the set of models is not frozen yet, ask which are loaded.
