@@ -40,6 +40,7 @@ def test_a_list_has_one_line_per_media_with_its_whole_id(width: int) -> None:
     assert max(map(len, lines)) <= width
     assert "FAKE (measured)" in lines[1]
     assert "holiday" in lines[2]
+    assert "INCONCLUSIVE (calibrated)" in lines[2]
     assert "processing" in lines[3]
     assert ("371.3 KiB" in lines[1]) == (width >= 120)
     assert ("PARTIALLY_ANALYZED" in lines[2]) == (width >= 140)

@@ -5,6 +5,7 @@ The other tests of this folder share one cluster; here the supervisor, PostgreSQ
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -20,7 +21,8 @@ import psycopg
 import pytest
 from world import TERMINAL, Person, wait_for
 
-from drishtiksha_devcluster import dotenv, platform, postgres
+from drishtiksha_cli.demo_media import DemoFile
+from drishtiksha_devcluster import binary, dotenv, platform, postgres
 from drishtiksha_devcluster.ports import free_port
 
 VERDICTS = {"clip.mp4": "INCONCLUSIVE", "picture.png": "FAKE", "recording.flac": "INCONCLUSIVE"}
@@ -38,7 +40,7 @@ class Platform:
         own = {"PORT": str(free_port()), "XDG_CONFIG_HOME": str(folder / "config"), "DRISHTIKSHA_HOME": str(self.home)}
         self.env = kept | own
 
-    def run(self, *words: str, code: int = 0, seconds: float = 150) -> str:
+    def run(self, *words: str, code: int = 0, seconds: float = 240) -> str:
         """What a command prints; AssertionError with all of it unless it ends with `code`."""
         command = [sys.executable, "-m", "drishtiksha_cli.main", *words]
         done = subprocess.run(
@@ -53,18 +55,27 @@ class Platform:
         if len(found) < len(platform.NAMES) or any(p["state"] != "ready" for p in found):
             self.run("up", "--home", str(self.home))
 
+    def log_in(self) -> None:
+        """Bring it up, with an account of its own at this terminal unless the demo's is."""
+        self.up()
+        if not (Path(self.env["XDG_CONFIG_HOME"]) / "drishtiksha").is_dir():
+            name = ("--first-name", "A", "--last-name", "B")
+            self.run("signup", "--email", "a@example.org", "--password", "correct horse", *name)
+
     def processes(self) -> list[psutil.Process]:
         """Everything that runs for this folder, the supervisor first: whatever names it in its words or environment."""
         marks = (str(self.home), str(postgres.data_folder(self.home)))
-        found = []
+        supervisors, others = [], []
         for process in psutil.process_iter():
             try:
-                said = " ".join([*process.cmdline(), *process.environ().values(), process.cwd()])
-                if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
-                    found += [process] if any(mark in said for mark in marks) else []
+                words = process.cmdline()
+                said = " ".join([*words, *process.environ().values(), process.cwd()])
+                running = process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE
             except psutil.Error:
                 continue
-        return sorted(found, key=lambda p: "drishtiksha_devcluster.supervisor" not in p.cmdline())
+            if running and any(mark in said for mark in marks):
+                (supervisors if "drishtiksha_devcluster.supervisor" in words else others).append(process)
+        return supervisors + others
 
     def place(self, name: str) -> str:
         """A value of the `env` file that `up` leaves for people and tools."""
@@ -77,11 +88,13 @@ class Platform:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    binary.control_plane()
     made = Platform(tmp_path_factory.mktemp("platform"))
     yield made
     platform.down(made.home, data=True)
     for process in made.processes():
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def test_the_demo_brings_everything_up_and_ends_with_its_three_verdicts(place: Platform) -> None:
@@ -104,18 +117,19 @@ def test_status_kubectl_logs_and_the_account_tell_of_the_same_platform(place: Pl
     assert place.run("kubectl", "get", "ma", "no-such-one", code=1) == ""
 
 
-def test_analyze_prints_nothing_but_json_and_says_by_its_code_how_it_ended(place: Platform) -> None:
-    place.up()
-    picture = place.home / "demo" / "picture.png"
-    (seen,) = json.loads(place.run("analyze", "--json", str(picture)))
+def test_analyze_prints_nothing_but_json_and_says_by_its_code_how_it_ended(
+    place: Platform, demo_media: dict[str, DemoFile]
+) -> None:
+    place.log_in()
+    (seen,) = json.loads(place.run("analyze", "--json", str(demo_media["picture"].path)))
     assert (seen["status"], seen["verdict"]["label"]) == ("ANALYZED", "FAKE")
     assert json.loads(place.run("show", seen["id"], "--json"))["verdict"] == seen["verdict"]
     assert place.run("analyze", "--json", __file__, code=5) == ""
 
 
-def test_ctrl_c_stops_the_watching_and_not_the_analysis(place: Platform) -> None:
-    place.up()
-    command = [sys.executable, "-m", "drishtiksha_cli.main", "analyze", str(place.home / "demo" / "clip.mp4")]
+def test_ctrl_c_stops_the_watching_and_not_the_analysis(place: Platform, demo_media: dict[str, DemoFile]) -> None:
+    place.log_in()
+    command = [sys.executable, "-m", "drishtiksha_cli.main", "analyze", str(demo_media["clip"].path)]
     watching = subprocess.Popen(
         command, env=place.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=place.home.parent
     )
@@ -129,13 +143,16 @@ def test_ctrl_c_stops_the_watching_and_not_the_analysis(place: Platform) -> None
     assert json.loads(place.run("show", media_id, "--json"))["status"] == "ANALYZED"
 
 
-def test_kill_9_of_everything_in_the_middle_of_three_uploads_then_up_and_all_ends_right(place: Platform) -> None:
+def test_kill_9_of_everything_in_the_middle_of_three_uploads_then_up_and_all_ends_right(
+    place: Platform, demo_media: dict[str, DemoFile]
+) -> None:
     place.up()
     person = Person(place.place("BASE_URL"))
-    uploaded = {name: person.upload(place.home / "demo" / name)["id"] for name in VERDICTS}
+    uploaded = {name: person.upload(demo_media[Path(name).stem].path)["id"] for name in VERDICTS}
     wait_for("work to be under way", lambda: any(person.media(i)["status"] == "PROCESSING" for i in uploaded.values()))
     for process in place.processes():
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # it died with its parent
+            process.kill()
     wait_for("all to be dead", lambda: not place.processes(), 20)
 
     place.run("up", "--home", str(place.home))
@@ -156,6 +173,7 @@ def test_kill_9_of_everything_in_the_middle_of_three_uploads_then_up_and_all_end
     assert place.sql("SELECT count(*) FROM attempts WHERE state NOT IN ('SUCCEEDED', 'FAILED')") == [(0,)]
     assert not place.sql("SELECT 1 FROM media WHERE NOT status = ANY(%s)", list(TERMINAL))
     person.close()
+    place.run("verify")
 
 
 def test_down_leaves_no_process_behind_and_up_finds_the_data_again(place: Platform) -> None:
