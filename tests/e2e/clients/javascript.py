@@ -47,7 +47,7 @@ def _install(folder: Path) -> None:
     folder.mkdir()
     for name in ("package.json", "package-lock.json"):
         shutil.copy(HERE / name, folder)
-    command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+    command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline", "--fetch-retries=1"]
     try:
         done = subprocess.run(
             command, check=False, cwd=folder, capture_output=True, text=True, timeout=_INSTALL_SECONDS
