@@ -25,7 +25,7 @@ class KeyQueue:
     `rest`: seconds between two looks at the same key, so that a burst of events about it is one look.
     """
 
-    def __init__(self, *, backoff: float = 1.0, ceiling: float = 60.0, rest: float = 0.2) -> None:
+    def __init__(self, *, backoff: float = 1.0, ceiling: float = 60.0, rest: float = 0.5) -> None:
         self._ready: OrderedDict[str, float] = OrderedDict()
         """Waiting keys, oldest first, with the time since when."""
         self._busy: set[str] = set()
