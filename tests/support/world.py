@@ -23,7 +23,9 @@ from typing import Any
 import httpx
 import psycopg
 import socketio
+from witness import ask, assert_clean
 
+from drishtiksha.audit.audit import Report
 from drishtiksha_devcluster import apps
 from drishtiksha_devcluster.ephemeral import ThrowawayCluster
 from drishtiksha_devcluster.ports import free_port
@@ -247,6 +249,19 @@ class World:
     def sql(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             return connection.execute(query.encode(), values).fetchall()
+
+    def verify(self, *, patience: float = 60.0, deep: bool = True) -> Report:
+        """Ask the witness until it is clean; AssertionError with its sentences when it is not in time."""
+        return assert_clean(
+            ask(
+                self.database_url,
+                kubeconfig=self.cluster.kubeconfig(),
+                namespace=self.namespace,
+                objects=self.folder / "objects",
+                patience=patience,
+                deep=deep,
+            )
+        )
 
     def same_answer(self, person: Person, media_id: str) -> dict[str, Any]:
         """Ask SQL, REST, the resource and the events how the latest run ended; AssertionError unless all agree.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from drishtiksha.audit import catalogue as c
 from drishtiksha.audit import report
@@ -61,3 +62,10 @@ def test_the_gauge_has_a_line_for_each_check_that_was_made() -> None:
 def test_names_of_checks_are_unique_and_every_claim_is_a_sentence() -> None:
     assert len({k.name for k in c.CHECKS}) == len(c.CHECKS)
     assert all(k.claim.endswith((".", ".)")) and k.invariant.startswith("I") for k in c.CHECKS)
+
+
+def test_the_document_has_every_check_with_its_claim() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "verify.md").read_text(encoding="utf-8")
+    told = [line for line in text.splitlines() if line.startswith("| `") and line.count("|") == 5]
+    due = [f"| `{k.name}` | {k.invariant} | {k.claim} | {'second look' if k.heals else 'at once'} |" for k in c.CHECKS]
+    assert told == due
