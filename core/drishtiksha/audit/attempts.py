@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from uuid import UUID
 
 from ..database.audit_facts import AnalysisFacts, AttemptFacts, MediaFacts, RunFacts
 from ..domain.analysis import analysis_id, attempt_id
@@ -18,6 +20,23 @@ def of_media(media: MediaFacts, now: datetime, limits: Limits) -> Iterator[Viola
     for run in media.runs:
         for analysis in run.analyses:
             yield from of_analysis(media, run, analysis, now, limits)
+
+
+def places(in_flight: Counter[UUID], limits: Limits) -> Iterator[Violation]:
+    """All attempts in flight, counted by user, against the caps."""
+    total = in_flight.total()
+    if limits.max_active is not None and total > limits.max_active:
+        text = f"{total} attempts are in flight, and there are {limits.max_active} places."
+        yield c.PLACES.broken("platform", "all", text)
+    for user, count in sorted(in_flight.items()):
+        if limits.max_active_per_user is not None and count > limits.max_active_per_user:
+            text = f"{count} attempts are in flight, and a user has {limits.max_active_per_user} places."
+            yield c.PLACES.broken("user", user, text)
+
+
+def in_flight(media: MediaFacts) -> int:
+    """Attempts of a media that hold a place."""
+    return sum(t.job_ended_at is None for run in media.runs for a in run.analyses for t in a.attempts)
 
 
 def of_analysis(

@@ -130,12 +130,14 @@ async def _judge(snapshot: Snapshot, seen: Cluster | None, limits: Limits, look:
     found += wishes.of_outbox(outbox, now, limits)
     lost_old = told.pruned(numbers)
     runs: set[UUID] = set()
+    places: Counter[UUID] = Counter()
     async for page in snapshot.media():
         for media in page:
             counts["media"] += 1
             counts["runs"] += len(media.runs)
             counts["analyses"] += sum(len(run.analyses) for run in media.runs)
             counts["attempts"] += sum(len(a.attempts) for run in media.runs for a in run.analyses)
+            places[media.user_id] += attempts.in_flight(media)
             found += rows.of_media(media, now, limits)
             found += attempts.of_media(media, now, limits)
             found += told.of_media(media, lost_old)
@@ -144,6 +146,7 @@ async def _judge(snapshot: Snapshot, seen: Cluster | None, limits: Limits, look:
             if seen is not None:
                 runs |= {run.id for run in media.runs}
                 found += cluster.of_media(media, seen, now, limits)
+    found += attempts.places(places, limits)
     if seen is not None:
         counts["resources"], counts["jobs"] = len(seen.resources), seen.job_count
         found += cluster.without_run(seen, runs, now, limits)

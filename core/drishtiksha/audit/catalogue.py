@@ -80,6 +80,9 @@ FAILURE_RECORDED = Check("failure-recorded", "I19", "Every failed attempt has it
 ATTEMPT_NUMBERS = Check("attempt-numbers", "I6", "Attempts are numbered from 1 to the current one, within the budget.")
 ATTEMPT_ID = Check("attempt-id", "I6", "An attempt's id is the function of analysis and number.")
 ONE_IN_FLIGHT = Check("one-in-flight", "I6", "An analysis has one attempt in flight at most.")
+PLACES = Check(
+    "places", "I15", "No more attempts are in flight than there are places, in all and per user.", heals=True
+)
 ATTEMPT_FENCED = Check("attempt-fenced", "I11", "Only the current attempt of an unfinished analysis may write.")
 NEXT_STEP = Check("next-step", "I12", "An unfinished analysis whose attempt has failed has the time of the next one.")
 ATTEMPT_TIMES = Check("attempt-times", "I7", "Times of analyses and attempts fit their states.")

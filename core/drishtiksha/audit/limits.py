@@ -34,6 +34,9 @@ class Limits:
     job_start: float = 600.0
     """From an attempt's row to its Job."""
     event_retention: float = 30 * 86400.0
+    max_active: int | None = None
+    """Attempts in flight, in all. None: not asked."""
+    max_active_per_user: int | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)
     weighted: bool = False
     """Models have weights in the operator's settings: a verdict's score is then only known to lie among its votes."""
@@ -47,6 +50,8 @@ def limits(operator: Operator, retention: Retention, *, weighted: bool, grace: f
         run_age=operator.run_age_limit + 86400.0,
         resource_ttl=operator.resource_ttl + max(7200.0, 3 * operator.reconcile_all),
         event_retention=retention.events,
+        max_active=operator.max_active_jobs,
+        max_active_per_user=operator.max_active_per_user,
         thresholds=Thresholds(operator.fake_from, operator.real_to),
         weighted=weighted,
     )

@@ -146,6 +146,13 @@ async def test_a_run_that_nobody_concludes_is_named_after_its_grace(platform) ->
     assert (await platform.audit(Limits(grace=0.0))).clean
 
 
+async def test_more_attempts_in_flight_than_places_are_named(platform) -> None:
+    there = (await platform.audit(Limits(max_active=100, max_active_per_user=100))).violations
+    assert there == ()
+    found = (await platform.audit(Limits(max_active=2, max_active_per_user=2))).violations
+    assert [(v.check.name, v.kind) for v in found] == [("places", "platform"), ("places", "user")]
+
+
 async def test_weighted_verdicts_lie_among_their_votes(platform, plant: Callable[..., None]) -> None:
     plant(f"UPDATE analysis_runs SET verdict_score = 0.8 WHERE id = {run('analyzed')}")
     assert not (await platform.audit()).clean, "no model has a weight: the mean is 0.825"
@@ -164,5 +171,5 @@ async def test_old_events_may_have_gone_from_the_oldest_on(platform, plant: Call
 
 
 def test_every_check_of_rows_has_a_planted_fault() -> None:
-    planted = {name for name, _ in PLANTED} | {"run-concluded", "guards"}
+    planted = {name for name, _ in PLANTED} | {"run-concluded", "guards", "places"}
     assert {c.name for c in CHECKS if c.asks == "postgres"} == planted
