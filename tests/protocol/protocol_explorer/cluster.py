@@ -46,12 +46,12 @@ def version(res: Res) -> str:
 # -- calls ------------------------------------------------------------------------------------------------------------
 
 
-def post_resource(s: State, run: int) -> Done:
+def post_resource(s: State, run: int, finalizer: bool = True) -> Done:
     if s.res[run] is not None:
         return s, "conflict", ()
     made = s.runs[run].made + 1
     s = with_run(s, run, s.runs[run]._replace(made=made))
-    res = Res(uid=f"{run}{made:07d}")
+    res = Res(uid=f"{run}{made:07d}", finalizer=finalizer)
     return s._replace(res=at(s.res, run, res)), res, ()
 
 
@@ -71,6 +71,11 @@ def apply_status(s: State, run: int, seen: str, status: int) -> Done:
         return s, "changed", ()
     res = res._replace(status=status)
     return s._replace(res=at(s.res, run, res)), res, ()
+
+
+def apply_unseen(s: State, run: int, status: int) -> Done:
+    """Of a mutant: the status without the version."""
+    return apply_status(s, run, version(s.res[run]) if s.res[run] else "", status)  # type: ignore[arg-type]
 
 
 def release(s: State, run: int, seen: str) -> Done:
@@ -221,7 +226,7 @@ class Kube:
             return job_object(made)
         if path.endswith("/mediaanalyses"):
             run = RUN_OF[body["spec"]["runId"]]
-            made = await ask("post_resource", run)
+            made = await ask("post_resource", run, bool(body["metadata"]["finalizers"]))
             if made == "refused":
                 raise KubeInvalid(422, "Invalid", "the resource is refused")
             if made == "conflict":

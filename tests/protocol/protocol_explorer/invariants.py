@@ -10,7 +10,7 @@ from collections import Counter
 
 from . import world as worlds
 from .rows import Event
-from .state import NO_WISH, OPEN_RUN, OPEN_TRY, REJECTED, Exam, Run, State, alive, position
+from .state import NO_WISH, NOT_YET, OPEN_RUN, OPEN_TRY, REJECTED, Exam, Run, State, Try, alive, position
 
 Fault = tuple[str, str]
 FINAL = ("COMPLETED", "FAILED")
@@ -89,6 +89,11 @@ def _of_exam(world: worlds.World, r: int, run: Run, exam: Exam) -> Fault | None:
         return "I5", f"analysis {name} is {exam.status} with the result of attempt {exam.winner}"
     if (exam.status == "FAILED") != (exam.error is not None):
         return "I19", f"analysis {name} is {exam.status} with class {exam.error}"
+    if exam.retry != NOT_YET and exam.tries[-1].error not in ("ML_UNAVAILABLE", "INTERNAL", "CRASHED"):
+        return "I19", f"analysis {name} is tried again after {exam.tries[-1].error}"
+    aged = exam.error == "UNSCHEDULABLE" and exam.tries and exam.tries[-1].state == "FENCED"
+    if aged and world.operators == 1:
+        return "I19", f"analysis {name} was given up by the age of its run while an attempt of it was in flight"
     if exam.winner and exam.tries[exam.winner - 1].state != "SUCCEEDED":
         return "I5", f"analysis {name} has the result of an attempt that is {exam.tries[exam.winner - 1].state}"
     if sum(t.state in OPEN_TRY for t in exam.tries) > 1:
@@ -124,11 +129,11 @@ def _places(world: worlds.World, s: State) -> Fault | None:
     return None
 
 
-def of_step(before: State, after: State, events: tuple[Event, ...]) -> Fault | None:
+def of_step(world: worlds.World, before: State, after: State, events: tuple[Event, ...]) -> Fault | None:
     """What must hold over every step."""
     if before.runs is not after.runs or before.media is not after.media:
         for r, (was, now) in enumerate(zip(before.runs, after.runs, strict=False)):
-            if was is not now and (fault := _run_step(before, after, r, was, now, events)) is not None:
+            if was is not now and (fault := _run_step(world, before, after, r, was, now, events)) is not None:
                 return fault
         for m, (old, new) in enumerate(zip(before.media, after.media, strict=True)):
             if old.latest == new.latest and _ORDER[new.status] < _ORDER[old.status]:
@@ -146,13 +151,18 @@ def of_step(before: State, after: State, events: tuple[Event, ...]) -> Fault | N
     return _cluster_step(before, after)
 
 
-def _run_step(before: State, after: State, r: int, was: Run, now: Run, events: tuple[Event, ...]) -> Fault | None:
+def _run_step(
+    world: worlds.World, before: State, after: State, r: int, was: Run, now: Run, events: tuple[Event, ...]
+) -> Fault | None:
     if was.status not in OPEN_RUN and (was.status, was.reason, was.frozen) != (now.status, now.reason, now.frozen):
         return "I5", f"run {r} was {was.status} ({was.reason}) and became {now.status} ({now.reason})"
     if _ORDER[now.status] < _ORDER[was.status]:
         return "I8", f"run {r} went from {was.status} to {now.status}"
     if was.status in OPEN_RUN and now.status not in OPEN_RUN and ("RUN_COMPLETED", r, None) not in events:
         return "I9", f"run {r} ended and nobody was told"
+    undiscovered = not now.exams and now.reason == "NO_COMPATIBLE_MODEL" != was.reason
+    if undiscovered and not world.fine and before.ml != "none":
+        return "I16", f"run {r} ended as NO_COMPATIBLE_MODEL while the ML service says: {before.ml}"
     if was.frozen and len(was.exams) != len(now.exams):
         return "I4", f"the set of run {r} changed after its freeze"
     deleted = before.media[was.media].deleted
@@ -166,20 +176,42 @@ def _run_step(before: State, after: State, r: int, was: Run, now: Run, events: t
             return "I8", f"analysis {name} went from {old.status} to {new.status}"
         if deleted and old.status != new.status:
             return "I10", f"analysis {name} became {new.status} after its media was deleted"
-        if new.winner and not old.winner:
-            if new.winner != len(old.tries) or was.cancel or was.status not in OPEN_RUN:
-                return "I11", f"analysis {name} took the result of attempt {new.winner}, which was fenced"
+        stale = new.winner != len(old.tries) or was.cancel or was.status not in OPEN_RUN
+        if new.winner and not old.winner and stale:
+            return "I11", f"analysis {name} took the result of attempt {new.winner}, which was fenced"
         if (deleted or was.cancel) and len(new.tries) > len(old.tries):
             return "I11", f"analysis {name} got another attempt after its end was asked for"
+        if was.cancel and old.retry == NOT_YET != new.retry:
+            return "I11", f"another attempt of analysis {name} was planned after its end was asked for"
         for number, (one, two) in enumerate(zip(old.tries, new.tries, strict=False), 1):
+            if not world.fine and (fault := _whole_look(before, after, r, name, number, one, two)) is not None:
+                return fault
             if one.state not in OPEN_TRY and one.state != two.state:
                 return "I11", f"attempt {name}/{number} was {one.state} and became {two.state}"
             if one.state == "CREATED" and two.state == "STARTED" and number != len(old.tries):
                 return "I11", f"attempt {name}/{number} started though it was replaced"
-            if one.held and not two.held and two.uid is not None:
+            # A slower second operator may make the Job of an attempt that the first one has fenced meanwhile: its
+            # runner is told so at its first call, and ends.
+            overtaken = world.operators > 1 and two.state == "FENCED" and two.reason == "NoJob"
+            if one.held and not two.held and two.uid is not None and not overtaken:
                 for job in after.jobs:
-                    if job.uid == two.uid and not job.ended and not job.deleting:
+                    if job.uid == two.uid and not job.ended:
                         return "I15", f"attempt {name}/{number} gave its place back while its Job lives"
+    return None
+
+
+def _whole_look(before: State, after: State, r: int, name: str, number: int, one: Try, two: Try) -> Fault | None:
+    """What can be said of a look with nobody in between."""
+    model = name.split("/")[1]
+    mine = [j for j in before.jobs if (j.run, j.model, j.number) == (r, model, number)]
+    well = any(p.code is None and not p.lost for j in mine for p in j.pods)
+    if one.state in OPEN_TRY and two.error == "CRASHED" and two.reason == "Silent" and well:
+        return "I19", f"attempt {name}/{number} is called CRASHED while its pod is well"
+    if one.uid is None and two.uid is not None:
+        res = after.res[r]
+        owner = next((j.owner for j in after.jobs if j.uid == two.uid), None)
+        if res is not None and owner is not None and owner != res.uid:
+            return "I6", f"the Job written down for attempt {name}/{number} belongs to another resource"
     return None
 
 
@@ -219,7 +251,7 @@ def settled(world: worlds.World, start: State, end: State) -> Fault | None:
             return "I7", f"the resource of run {r} does not say {run.status}"
         if not media.bytes and not media.deleted:
             return "I1", f"the bytes of media {run.media} are gone"
-        if r < len(start.runs) and (fault := _asked(start, end, r)) is not None:
+        if r < len(start.runs) and (fault := _asked(world, start, end, r)) is not None:
             return fault
     if any(not j.ended for j in end.jobs):
         return "I12", "a Job runs for ever"
@@ -230,10 +262,12 @@ def settled(world: worlds.World, start: State, end: State) -> Fault | None:
     return None
 
 
-def _asked(start: State, end: State, r: int) -> Fault | None:
+def _asked(world: worlds.World, start: State, end: State, r: int) -> Fault | None:
     """A cancellation that stands is carried out, however late anybody looks."""
     run, res = start.runs[r], start.res[r]
     wanted = run.cancel or (res is not None and res.deleting)
+    if "lost resource" not in world.troubles:
+        wanted = wanted or run.asked
     if run.status not in OPEN_RUN or not wanted or any(here is not None for here in start.ops):
         return None
     if not end.runs[r].cancel:

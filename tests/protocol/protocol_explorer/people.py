@@ -162,7 +162,8 @@ def troubles(world: World, s: State) -> Iterator[Step]:
 def clocks(s: State) -> Iterator[tuple[str, State]]:
     """Times that come in any world: a wish comes up again, a retry is due, a tombstone grows old."""
     for m, media in enumerate(s.media):
-        if media.deleted and not media.aged:
+        # Whatever was under way when the tombstone was set has ended by the time that it is old.
+        if media.deleted and not media.aged and not any((*s.ops, *s.disps)):
             yield f"the tombstone of media {m} grows old", with_media(s, m, media._replace(aged=True))
     for r, run in enumerate(s.runs):
         for index, exam in enumerate(run.exams):

@@ -164,17 +164,23 @@ def start_attempts(s: State, r: int, caps: Caps, budget: int) -> Done:
     if not any(w.run_id == RUN_IDS[r] for w in found):
         return s, ((), (), ()), ()
     mine = tuple(w.model for w in admitted if w.run_id == RUN_IDS[r])
-    s = insert_attempts(s, r, mine)
+    s, _, _ = insert_attempts(s, r, mine)
     waits = tuple((w.model, ahead[w.analysis_id]) for w in found if w.run_id == RUN_IDS[r] and w.analysis_id in ahead)
     others = tuple(dict.fromkeys(w.run_id for w in admitted if w.run_id != RUN_IDS[r]))
     return s, (mine, waits, others), ()
 
 
-def insert_attempts(s: State, r: int, models: tuple[str, ...]) -> State:
+def insert_attempts(s: State, r: int, models: tuple[str, ...]) -> Done:
     for model in models:
         exam = s.runs[r].exams[position(s.runs[r], model)]
         s = _exam(s, r, model, tries=(*exam.tries, Try()), retry=NOT_YET, why=None)
-    return s
+    return s, None, ()
+
+
+def insert_places(s: State, r: int, models: tuple[str, ...]) -> Done:
+    """Of a mutant: what was counted earlier is inserted now, under the run's lock alone."""
+    run = s.runs[r]
+    return insert_attempts(s, r, tuple(m for m in models if not any(t.held for t in run.exams[position(run, m)].tries)))
 
 
 def note_jobs(s: State, made: tuple[tuple[tuple[int, str, int], str], ...]) -> Done:

@@ -26,7 +26,7 @@ class Found:
     states: int
     transitions: int
     depth: int
-    settled: int
+    ends: int
     """Different states in which nothing happens any more."""
     places: int
     """Places in the production coroutines that were reached."""
@@ -57,7 +57,7 @@ def explore(world: World, *, limit: int = 10**9, settle: bool = True) -> Found:
             break
         for label, after, events in steps(world, here):
             transitions += 1
-            fault = invariants.of_step(here, after, events)
+            fault = invariants.of_step(world, here, after, events)
             if fault is None and after in seen:
                 continue
             fault = fault or invariants.of_state(world, after)
@@ -91,7 +91,7 @@ def settles(world: World, start: State, known: dict[State, State]) -> Fault | No
             known[here] = here
             break
         after, events = following
-        fault = invariants.of_step(here, after, events) or invariants.of_state(world, after)
+        fault = invariants.of_step(world, here, after, events) or invariants.of_state(world, after)
         if fault is not None:
             return fault
         here = after

@@ -12,6 +12,8 @@ from typing import Any
 
 from drishtiksha.database.admission import Caps
 from drishtiksha.domain.errors import Fenced, NotFound
+from drishtiksha.domain.status import RunStatus
+from drishtiksha_operator import sweep
 
 from . import cluster, people, processes, rows
 from .program import Program, Raised, Request
@@ -41,6 +43,12 @@ class World:
     """Whether it begins after the resources were made."""
     frozen: bool = False
     """Whether it begins after the freeze."""
+    late: int = 0
+    """So many of the first runs are not frozen yet all the same."""
+    still: bool = False
+    """Whether pods only move when the world settles."""
+    handed_in: bool = False
+    """Whether it begins after every pod has handed in its result."""
     operator: Program = field(init=False)
     dispatcher: Program = field(init=False)
 
@@ -62,8 +70,12 @@ class World:
             if self.dispatched or self.frozen:
                 s, _, _ = cluster.post_resource(s, r)
                 s = with_run(s, r, s.runs[r]._replace(wish=NO_WISH))
-            if self.frozen:
+            if self.frozen and r >= self.late:
                 s, _, _ = rows.freeze(s, r, tuple((m, self.budget) for m in ("A", "B", "C")[: self.models]))
+            if self.handed_in:
+                s, _, _ = look(self, s, r)
+        while self.handed_in and (moved := people.honest_pod(s)) is not None:
+            s, _ = moved
         return s
 
     def can(self, s: State, trouble: str) -> bool:
@@ -79,34 +91,33 @@ def perform(world: World, s: State, request: Request) -> tuple[State, Any, tuple
     name, args = request[0], request[1:]
     try:
         if name in _ROWS:
-            return _ROWS[name](s, *args)
-        if name in _KUBE:
-            return _KUBE[name](s, *args)
+            return getattr(rows, name)(s, *args)
+        if name in KUBE_WRITES:
+            return getattr(cluster, name)(s, *args)
         return _more(world, s, name, args)
     except (NotFound, Fenced) as refused:
         return s, Raised(type(refused)), ()
 
 
-_ROWS: dict[str, Any] = {
-    "freeze": lambda s, *a: rows.freeze(s, *a),
-    "note_jobs": lambda s, *a: rows.note_jobs(s, *a),
-    "note_pending": lambda s, *a: rows.note_pending(s, *a),
-    "attempt_ended": lambda s, *a: rows.attempt_ended(s, *a),
-    "fail_analysis": lambda s, *a: rows.fail_analysis(s, *a),
-    "carry_out_cancel": lambda s, *a: rows.carry_out_cancel(s, *a),
-    "conclude": lambda s, *a: rows.conclude(s, *a),
-    "again": lambda s, *a: rows.again(s, *a),
-    "erased": lambda s, *a: rows.erased(s, *a),
-}
-_KUBE: dict[str, Any] = {
-    "post_resource": lambda s, *a: cluster.post_resource(s, *a),
-    "delete_resource": lambda s, *a: cluster.delete_resource(s, *a),
-    "apply_status": lambda s, *a: cluster.apply_status(s, *a),
-    "release": lambda s, *a: cluster.release(s, *a),
-    "post_job": lambda s, *a: cluster.post_job(s, *a),
-    "delete_job": lambda s, *a: cluster.delete_job(s, *a),
-}
-KUBE_WRITES = frozenset(_KUBE)
+_ROWS = frozenset(
+    {
+        "freeze",
+        "note_jobs",
+        "note_pending",
+        "attempt_ended",
+        "fail_analysis",
+        "carry_out_cancel",
+        "conclude",
+        "again",
+        "erased",
+        "insert_attempts",
+        "insert_places",
+        "write_end",
+    }
+)
+KUBE_WRITES = frozenset(
+    {"apply_unseen", "post_resource", "delete_resource", "apply_status", "release", "post_job", "delete_job"}
+)
 
 
 def _more(world: World, s: State, name: str, args: Any) -> tuple[State, Any, tuple[Event, ...]]:
@@ -125,12 +136,8 @@ def _more(world: World, s: State, name: str, args: Any) -> tuple[State, Any, tup
     if name == "places":  # of mutants: the count and the insertion as two steps
         admitted, _, _ = rows.places(s, world.caps, world.budget)
         return s, tuple(w.model for w in admitted if w.run_id == RUN_IDS[args[0]]), ()
-    if name == "insert_attempts":
-        return rows.insert_attempts(s, *args), None, ()
     if name == "read_end":
         return s, rows.decide_end(s.runs[args[0]], args[1]) if alive(s, args[0]) else None, ()
-    if name == "write_end":
-        return rows.write_end(s, *args)
     return _dispatch(s, name, args)
 
 
@@ -181,7 +188,8 @@ def steps(world: World, s: State) -> Iterator[Step]:
     yield from _dispatchers(world, s)
     for label, after in cluster.controllers(s):
         yield label, after, ()
-    yield from people.pods(world, s)
+    if not world.still:
+        yield from people.pods(world, s)
     yield from people.users(world, s)
     yield from people.troubles(world, s)
     for label, after in people.clocks(s):
@@ -315,6 +323,8 @@ def honest(world: World, s: State) -> tuple[State, tuple[Event, ...]] | None:
     for _, after in cluster.controllers(s):
         return after, ()
     for r in range(len(s.runs)):
+        if not swept(s, r):
+            continue
         after, events, _ = look(world, s, r)
         if after != s:
             return after, events
@@ -323,6 +333,20 @@ def honest(world: World, s: State) -> tuple[State, tuple[Event, ...]] | None:
     later = people.all_clocks(s, f"all:{world.models}")
     later = people.backstop(s) if later == s else later
     return None if later == s else (later, ())
+
+
+def swept(s: State, r: int) -> bool:
+    """Whether the sweep has the operator look at a run, when no event was heard: by rows, or by both sides."""
+    res, here = s.res[r], alive(s, r)
+    run, media = s.runs[r], s.media[s.runs[r].media]
+    if here and (any(t.held for e in run.exams for t in e.tries) or (run.status in OPEN_RUN and not media.deleted)):
+        return True
+    if res is None:
+        return False
+    ended = None if run.status in OPEN_RUN else processes.NOW
+    state = (RunStatus(run.status), ended, media.deleted) if here else None
+    metadata = cluster.resource_object(r, res)["metadata"]
+    return sweep.judge(metadata, state, processes.NOW, 86400.0).look
 
 
 def look(world: World, s: State, r: int) -> tuple[State, tuple[Event, ...], list[Request]]:
