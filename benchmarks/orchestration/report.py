@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import audit
-from .reasons import REASONS
+from .reasons import MENDED, REASONS
 from .targets import FLAGS, Target, cpu, cpu_ratios, judge, platform_windows, ratios
 
 _OURS = ("drishtiksha-api", "drishtiksha-operator")
@@ -31,9 +31,9 @@ def page(found: Mapping[str, Any]) -> str:
     plan, machine = found["plan"], found["machine"]
     parts = [
         "# Performance",
-        "What the platform costs beyond the work itself, measured on one machine and judged by counts and ratios. Seconds"
-        " depend on the machine; the ratios and the numbers of requests hardly do. This page is made by the benchmark from"
-        " its own results (`benchmarks/results/orchestration.json`).",
+        "What the platform costs beyond the work itself, measured on one machine. The numbers of requests and statements"
+        " do not depend on the machine; seconds do, and so do ratios where processors are short. This page is made by the"
+        " benchmark from its own results (`benchmarks/results/orchestration.json`).",
         "```sh\nmake bench                                          # measure; writes benchmarks/out/orchestration.json\n"
         "python benchmarks/orchestration/run.py --help       # fewer runs, one set of flags, …\n"
         "python benchmarks/orchestration/run.py --report     # make this page from benchmarks/results/orchestration.json\n```",
@@ -49,7 +49,7 @@ def page(found: Mapping[str, Any]) -> str:
         parts += ["## How soon the owner sees it", _live(found["live"])]
     if "single" in found:
         parts += ["## Requests and statements per run", _requests(found)]
-    parts += ["## Memory", _memory(found)]
+    parts += ["## Memory", _memory(found), "## What these figures have changed", MENDED.rstrip()]
     return "\n\n".join(p for p in parts if p) + "\n"
 
 
