@@ -31,8 +31,13 @@ CREATE FUNCTION run_status_may_change(was text, becomes text) RETURNS boolean LA
 $$;
 
 CREATE FUNCTION guard_run() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE kept analysis_runs;
 BEGIN
-  IF OLD.status IN ('ANALYZED', 'PARTIALLY_ANALYZED', 'FAILED') AND NEW IS DISTINCT FROM OLD THEN
+  kept := NEW;
+  IF NEW.requested_reason IS NULL THEN
+    kept.requested_reason := OLD.requested_reason;  -- a person's words may be blanked, when the media is deleted
+  END IF;
+  IF OLD.status IN ('ANALYZED', 'PARTIALLY_ANALYZED', 'FAILED') AND kept IS DISTINCT FROM OLD THEN
     RAISE EXCEPTION 'I5: run % is final and does not change', OLD.id USING ERRCODE = 'check_violation';
   END IF;
   IF NOT run_status_may_change(OLD.status, NEW.status) THEN

@@ -22,7 +22,7 @@ from .media_views import WITH_FACTS, MediaView, frames_of, of_owner, runs_where
 from .outbox import wish
 from .runs import OPEN_ATTEMPT, OPEN_RUN
 from .session import Database, new_id
-from .tables import Analysis, Artifact, Attempt, Media, Run, User
+from .tables import Analysis, Artifact, Attempt, Media, Outbox, Run, User
 
 NOT_FOUND = "Media not found or you do not have permission."
 
@@ -257,6 +257,11 @@ class MediaStore:
                 .where(Run.media_id == media_id, Run.status.in_(OPEN_RUN))
                 .values(cancel_requested_at=func.coalesce(Run.cancel_requested_at, func.now()))
             )
+            await session.execute(
+                update(Run)
+                .where(Run.media_id == media_id, Run.requested_reason.is_not(None))
+                .values(requested_reason=None)
+            )
             of_media = select(Analysis.id).where(Analysis.media_id == media_id)
             await session.execute(
                 update(Attempt)
@@ -317,6 +322,8 @@ class MediaStore:
         """Remove a tombstone's rows, after everything else is gone."""
 
         async def write(session: AsyncSession) -> None:
+            runs = select(Run.id).join(Media).where(Media.id == media_id, Media.deleted_at.is_not(None))
+            await session.execute(delete(Outbox).where(Outbox.kind == "create", Outbox.key.in_(runs)))
             await session.execute(delete(Media).where(Media.id == media_id, Media.deleted_at.is_not(None)))
 
         await self._database.transaction(write)

@@ -182,6 +182,25 @@ async def test_delete_fences_blanks_and_is_gone_after_erasure(stores: Stores) ->
     assert await stores.runs.snapshot(media.run_id) is None
 
 
+async def test_deletion_takes_a_persons_words_and_a_refused_wish_with_it(stores: Stores) -> None:
+    user = await stores.user()
+    media = await stores.upload(user)
+    (wished,) = await stores.outbox.claim(10)
+    await stores.outbox.rejected(wished, "no such namespace")
+    await stores.runs.conclude(media.run_id, unfrozen=ErrorClass.CLUSTER_REJECTED)
+    await stores.media.rerun(user, media.id, reason="canary words")
+    await stores.runs.conclude((await stores.media.get(user, media.id)).runs[0].id, unfrozen=ErrorClass.NO_DISCOVERY)
+    await stores.media.remove(user, media.id)
+    async with stores.database.engine.connect() as connection:
+        words = await connection.execute(
+            text("SELECT requested_reason FROM analysis_runs WHERE requested_reason IS NOT NULL")
+        )
+        assert words.all() == []
+        await stores.media.erased(media.id)
+        left = await connection.execute(text("SELECT kind FROM outbox"))
+        assert left.scalars().all() == ["erase"]
+
+
 async def test_caps_are_exact_under_racers_and_users_take_turns(stores: Stores) -> None:
     ada, bob = await stores.user("ada"), await stores.user("bob")
     runs = [await stores.frozen(ada, "A", "B") for _ in range(4)] + [await stores.frozen(bob, "A", "B")]
