@@ -29,7 +29,7 @@ def test_i3_to_i13_hold_in_every_state_and_every_state_settles(world: worlds.Wor
 @pytest.mark.parametrize("world", worlds.large(), ids=lambda w: w.name)
 def test_larger_worlds_hold_too(world: worlds.World) -> None:
     with planted(QUIET):
-        found = explore(world, limit=worlds.LIMIT)
+        found = explore(world, limit=world.limit)
     assert found.fault is None, _told(found.fault, found.trace)
 
 

@@ -169,6 +169,22 @@ async def _post_without_owner(self: jobs.Jobs, path: str, body: Any) -> Any:
         return await self._kube.get(f"{path}/{body['metadata']['name']}")
 
 
+async def _rows_then_resource(self: resources.MediaAnalyses, run_id: Any) -> Any:
+    if "rows" not in vars(self.kube):
+        self.kube.rows = await ask("snapshot", RUN_OF[str(run_id)])  # type: ignore[attr-defined]
+    return await _get_resource(self, run_id)
+
+
+async def _rows_from_before(self: Any, run_id: Any) -> Any:
+    r = RUN_OF[str(run_id)]
+    found, self.kube.rows = getattr(self.kube, "rows", None), None
+    found = found or await ask("snapshot", r)
+    return None if found is None else processes.snapshot_of(r, *found, self.budget)
+
+
+_get_resource = resources.MediaAnalyses.get
+
+
 async def _apply_unseen(self: cluster.Kube, path: str, body: Any, *, manager: str) -> Any:
     run = RUN_OF[body["metadata"]["name"].removeprefix("ma-")]
     reply = await ask("apply_unseen", run, cluster.number_of(body["status"]))
@@ -382,6 +398,11 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a status is written over a newer one", _one(fine=True, operators=2, budget=1, cancel=1), (
         (cluster.Kube, "apply", _apply_unseen),
     ), ("I7", "I12")),
+    Mutant("the rows are read before the resource", _one(
+        frozen=False, dispatched=True, fine=True, operators=2, budget=1, old=1
+    ), (
+        (resources.MediaAnalyses, "get", _rows_then_resource), (processes.Rows, "snapshot", _rows_from_before),
+    ), ("I7",)),
     Mutant("the resource is told before the rows are final", _one(budget=1), (
         (processes.Rows, "conclude", _nothing),
     ), ("I12",)),

@@ -109,8 +109,10 @@ def snapshot_of(r: int, run: Run, deleted: bool, budget: int) -> RunSnapshot:
 class Rows:
     """`Runs`, `Admission` and `Outbox` of the operator."""
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, kube: Kube) -> None:
         self.budget = budget
+        self.kube = kube
+        """The same look's other neighbour (a mutant turns their order around)."""
 
     async def snapshot(self, run_id: Any) -> RunSnapshot | None:
         found = await ask("snapshot", RUN_OF[str(run_id)])
@@ -171,7 +173,8 @@ def operator(budget: int) -> Program:
     """The operator's look at one run, begun with the run's number."""
 
     def begin(r: int) -> Coroutine[Any, Any, Any]:
-        rows, kube = Rows(budget), Kube()
+        kube = Kube()
+        rows = Rows(budget, kube)
         analyses = MediaAnalyses(kube, "d")  # type: ignore[arg-type]
         its_jobs = jobs.Jobs(kube, "d", 20)  # type: ignore[arg-type]
         settings = SETTINGS.model_copy(update={"attempts": budget, "second_look": 0.0})

@@ -9,7 +9,7 @@ from typing import Any
 from .mutants import MUTANTS, Mutant, planted
 from .processes import QUIET
 from .search import Found, explore
-from .worlds import LIMIT, large, small
+from .worlds import large, small
 
 ROOT = Path(__file__).resolve().parents[3]
 FIGURES = ROOT / "docs" / "figures" / "protocol.json"
@@ -26,7 +26,7 @@ def explore_small() -> list[Found]:
 
 def explore_large() -> list[Found]:
     with planted(QUIET):
-        return [explore(world, limit=LIMIT) for world in large()]
+        return [explore(world, limit=world.limit) for world in large()]
 
 
 def seen_in(mutant: Mutant) -> Found:

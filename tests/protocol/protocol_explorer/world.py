@@ -49,6 +49,8 @@ class World:
     """Whether pods only move when the world settles."""
     handed_in: bool = False
     """Whether it begins after every pod has handed in its result."""
+    limit: int = 20_000
+    """States after which the exploration of a large world stops; the report says so."""
     operator: Program = field(init=False)
     dispatcher: Program = field(init=False)
 

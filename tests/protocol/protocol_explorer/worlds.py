@@ -7,8 +7,6 @@ from drishtiksha.database.admission import Caps
 from .world import World
 
 ONE_PLACE = Caps(1, 1, 1, {})
-LIMIT = 80_000
-"""States of a large world after which its exploration stops; the report says so."""
 
 
 def small() -> list[World]:
@@ -51,9 +49,10 @@ def small() -> list[World]:
 
 
 def large() -> list[World]:
-    """Bigger, and seen whole or up to LIMIT states, nearest first."""
+    """Bigger, and seen whole or up to their limit of states, nearest first."""
     everything = {"crash": 1, "pod crash": 1, "retryable": 1, "permanent": 1, "silent exit": 1, "twin": 1}
     return [
+        World("two operators, a whole run", fine=True, operators=2, frozen=True, budget=1, limit=100_000),
         World("two media, three models, two attempts", media=2, users=2, models=3, troubles={"crash": 1, "pod crash": 1}),
         World("two operators, two attempts, deaths", fine=True, operators=2, frozen=True, troubles={"crash": 1, "pod crash": 1}),
         World("two operators, two media, one place", fine=True, operators=2, media=2, users=2, caps=ONE_PLACE, frozen=True, budget=1),
