@@ -53,7 +53,9 @@ MEDIA_LATEST = Check("media-latest-run", "I7", "A media has the number and the s
 RUN_NUMBERS = Check(
     "run-numbers", "I8", "A media's runs are numbered from 1 without gaps, and only the last may be live."
 )
-TOMBSTONE_BLANK = Check("tombstone-blank", "I10", "A deleted media keeps no name, description or checksum.")
+TOMBSTONE_BLANK = Check(
+    "tombstone-blank", "I10", "A deleted media keeps no name, description, checksum or words of a person."
+)
 TOMBSTONE_WISH = Check(
     "tombstone-wish", "I10", "A deleted media has a wish for its erasure, and no other media has one."
 )

@@ -155,9 +155,12 @@ class Snapshot:
             return AnalysisFacts(key, *row[2:-1], **below)
 
         runs: dict[uuid.UUID, list[RunFacts]] = defaultdict(list)
+        worded: set[uuid.UUID] = set()
         for row in await self._rows(_runs(ids)):
             values = dict(row._mapping)
             owner, models = values.pop("media_id"), values.pop("verdict_models")
+            if values.pop("worded"):
+                worded.add(owner)
             runs[owner].append(
                 RunFacts(
                     **values,
@@ -173,6 +176,7 @@ class Snapshot:
                 "filename": values.pop("filename") == "",
                 "description": values.pop("description") is None,
                 "sha256": row.sha256 == "",
+                "the reason of a run": row.id not in worded,
             }
             personal = tuple(name for name, empty in blank.items() if not empty)
             found.append(MediaFacts(**values, personal=personal, runs=tuple(runs[row.id])))
@@ -249,6 +253,7 @@ def _runs(media: Sequence[uuid.UUID]) -> Query:
             *(Run.media_id, Run.id, Run.number, Run.status, Run.reason, Run.frozen_at, Run.verdict, Run.verdict_basis),
             *(Run.verdict_score, Run.verdict_models, Run.created_at, Run.started_at, Run.finished_at),
             Run.cancel_requested_at.is_not(None).label("cancel_requested"),
+            Run.requested_reason.is_not(None).label("worded"),
             (Outbox.key.is_not(None) & Outbox.rejected_at.is_(None)).label("wished"),
             Outbox.rejected_at.label("rejected_at"),
         )

@@ -51,6 +51,7 @@ PLANTED = [
     ("frozen-set", f"DELETE FROM analyses WHERE run_id = {run('retrying')}"),
     # Tombstones.
     ("tombstone-blank", f"UPDATE media SET description = 'me at the beach' WHERE id = {DELETED}"),
+    ("tombstone-blank", f"UPDATE analysis_runs SET requested_reason = 'my face' WHERE media_id = {DELETED}"),
     ("tombstone-wish", f"DELETE FROM outbox WHERE kind = 'erase' AND key = {DELETED}"),
     ("tombstone-wish", f"INSERT INTO outbox (kind, key) SELECT 'erase', {media('analyzed')}"),
     ("tombstone-fenced", "UPDATE attempts SET state = 'STARTED' WHERE state = 'FENCED'"),
