@@ -18,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 import redis
+import socketio  # noqa: F401  whole, with its client: the api would load it without (drishtiksha_api.lean_socketio)
 
 from drishtiksha_devcluster.postgres import throwaway_postgres
 from drishtiksha_devcluster.valkey import throwaway_valkey

@@ -129,7 +129,7 @@ def forged(**changes: Any) -> dict[str, Any]:
     now = int(time.time())
     user = str(uuid.uuid4())
     claims = {
-        "sub": user, "userId": user, "email": "a@b.c", "role": "USER", "gen": 0, "iat": now, "exp": now + 60,
+        "sub": user, "userId": user, "email": "a@b.c", "role": "USER", "gen": 0, "iat": now, "exp": now + 3600,
         "jti": str(uuid.uuid4()), "iss": "drishtiksha", "aud": "drishtiksha",
     }  # fmt: skip
     return {key: value for key, value in (claims | changes).items() if value is not None}

@@ -88,12 +88,12 @@ def test_a_login_that_ends_and_a_media_that_is_deleted_end_it_and_say_how_to_loo
 
 
 def test_nothing_of_it_is_left_running(make: Callable[..., Client]) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with make(END) as client:
         follow(client, Board([media("QUEUED")]), lambda: None, tick=0.01)
-    for thread in threading.enumerate():
-        assert thread.daemon or thread is threading.main_thread()
-    assert threading.active_count() <= before + 2
+    left = [thread for thread in threading.enumerate() if thread not in before]
+    assert all(thread.daemon for thread in left)
+    assert len(left) <= 2
 
 
 def test_many_are_followed_together_in_the_order_of_the_upload(make: Callable[..., Client]) -> None:

@@ -39,7 +39,17 @@ def test_kubectl_knows_our_resource_by_its_short_name(kubernetes: ThrowawayClust
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert "No resources found in drishtiksha namespace." in done.stderr
-    assert "KIND:       MediaAnalysis" in kubernetes.kubectl("explain", "ma.spec")
+    assert "KIND:       MediaAnalysis" in _explained(kubernetes)
+
+
+def _explained(kubernetes: ThrowawayCluster) -> str:
+    """The API server publishes a new resource's schema some moments after it serves it."""
+    for _ in range(40):
+        try:
+            return kubernetes.kubectl("explain", "ma.spec")
+        except KubectlFailed:
+            time.sleep(0.5)
+    return kubernetes.kubectl("explain", "ma.spec")
 
 
 def test_a_second_install_changes_nothing(kubernetes: ThrowawayCluster) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from drishtiksha_devcluster.ephemeral import ThrowawayCluster, running
+from drishtiksha_devcluster.ephemeral import ThrowawayCluster, running, throwaway_cluster
 from drishtiksha_devcluster.node import faults
 from drishtiksha_devcluster.ports import free_port
 from drishtiksha_devcluster.process import ProcessSpec
@@ -147,6 +147,13 @@ class Nodes:
         """The names of a Job's pods."""
         found = self.kubectl("get", "pods", "-l", f"job-name={job}", "-o", "name").split()
         return [name.removeprefix("pod/") for name in found]
+
+
+@pytest.fixture(scope="session")
+def kubernetes() -> Iterator[ThrowawayCluster]:
+    """A control plane for nodes alone: other tests want one without."""
+    with throwaway_cluster() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
