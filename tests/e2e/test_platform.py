@@ -146,34 +146,28 @@ def test_ctrl_c_stops_the_watching_and_not_the_analysis(place: Platform, demo_me
 def test_kill_9_of_everything_in_the_middle_of_three_uploads_then_up_and_all_ends_right(
     place: Platform, demo_media: dict[str, DemoFile]
 ) -> None:
-    place.up()
-    person = Person(place.place("BASE_URL"))
-    uploaded = {name: person.upload(demo_media[Path(name).stem].path)["id"] for name in VERDICTS}
-    wait_for("work to be under way", lambda: any(person.media(i)["status"] == "PROCESSING" for i in uploaded.values()))
+    person, uploaded = _three_under_way(place, demo_media)
     for process in place.processes():
         with contextlib.suppress(psutil.NoSuchProcess):  # it died with its parent
             process.kill()
     wait_for("all to be dead", lambda: not place.processes(), 20)
 
     place.run("up", "--home", str(place.home))
-    for name, media_id in uploaded.items():
-        rest = person.wait(media_id, 120)
-        assert (rest["status"], rest["verdict"]["label"]) == ("ANALYZED", VERDICTS[name])
-        rows = place.sql(
-            "SELECT m.status, r.status, r.verdict, a.status FROM media m JOIN analysis_runs r ON r.media_id = m.id "
-            "JOIN analyses a ON a.run_id = r.id WHERE m.id = %s",
-            media_id,
-        )
-        assert set(rows) == {("ANALYZED", "ANALYZED", VERDICTS[name], "COMPLETED")}
-        assert len(rows) == len(rest["analyses"]) == 2
-        run = rest["latestRunId"]
-        wait_for(f"the resource of {name}", lambda run=run: _phase(place, run) == "ANALYZED", 30)
-    seqs = place.sql("SELECT seq FROM events WHERE user_id = %s ORDER BY seq", person.id)
-    assert [seq for (seq,) in seqs] == list(range(1, len(seqs) + 1))
-    assert place.sql("SELECT count(*) FROM attempts WHERE state NOT IN ('SUCCEEDED', 'FAILED')") == [(0,)]
-    assert not place.sql("SELECT 1 FROM media WHERE NOT status = ANY(%s)", list(TERMINAL))
-    person.close()
-    place.run("verify")
+    _all_end_right(place, person, uploaded)
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("victim", [*platform.NAMES, "supervisor"])
+def test_kill_9_of_any_one_process_in_mid_run_then_up_and_all_ends_right(
+    place: Platform, demo_media: dict[str, DemoFile], victim: str
+) -> None:
+    place.up()
+    person, uploaded = _three_under_way(place, demo_media)
+    pids = {p["name"]: p["pid"] for p in platform.status(place.home)} | {"supervisor": place.processes()[0].pid}
+    os.kill(pids[victim], signal.SIGKILL)
+
+    place.run("up", "--home", str(place.home))
+    _all_end_right(place, person, uploaded)
 
 
 def test_down_leaves_no_process_behind_and_up_finds_the_data_again(place: Platform) -> None:
@@ -203,3 +197,33 @@ def test_a_killed_supervisor_takes_everything_with_it_and_down_with_data_removes
 def _phase(place: Platform, run_id: str) -> str:
     found = json.loads(place.run("kubectl", "get", "ma", f"ma-{run_id}", "-o", "json"))
     return str(found.get("status", {}).get("phase"))
+
+
+def _three_under_way(place: Platform, demo_media: dict[str, DemoFile]) -> tuple[Person, dict[str, str]]:
+    """Somebody new whose three uploads are being examined: the media's ids by file name."""
+    place.up()
+    person = Person(place.place("BASE_URL"))
+    uploaded = {name: person.upload(demo_media[Path(name).stem].path)["id"] for name in VERDICTS}
+    wait_for("work to be under way", lambda: any(person.media(i)["status"] == "PROCESSING" for i in uploaded.values()))
+    return person, uploaded
+
+
+def _all_end_right(place: Platform, person: Person, uploaded: dict[str, str]) -> None:
+    """REST, SQL, the resources and the events tell the three verdicts, and the witness finds nothing."""
+    for name, media_id in uploaded.items():
+        rest = person.wait(media_id, 120)
+        assert (rest["status"], rest["verdict"]["label"]) == ("ANALYZED", VERDICTS[name])
+        rows = place.sql(
+            "SELECT m.status, r.status, r.verdict, a.status FROM media m JOIN analysis_runs r ON r.media_id = m.id "
+            "JOIN analyses a ON a.run_id = r.id WHERE m.id = %s",
+            media_id,
+        )
+        assert set(rows) == {("ANALYZED", "ANALYZED", VERDICTS[name], "COMPLETED")}
+        assert len(rows) == len(rest["analyses"]) == 2
+        run = rest["latestRunId"]
+        wait_for(f"the resource of {name}", lambda run=run: _phase(place, run) == "ANALYZED", 30)
+    seqs = place.sql("SELECT seq FROM events WHERE user_id = %s ORDER BY seq", person.id)
+    assert [seq for (seq,) in seqs] == list(range(1, len(seqs) + 1))
+    assert not place.sql("SELECT 1 FROM media WHERE NOT status = ANY(%s)", list(TERMINAL))
+    person.close()
+    place.run("verify")
