@@ -57,6 +57,10 @@ class Begun:
     announcements: tuple[Announcement | None, ...] = ()
 
 
+NO_RIGHT = "cannot create resource"
+"""What every API server's authorizer says in a denial; quota and admission use other words with the same 403."""
+
+
 @dataclass
 class Starting:
     """`wake` puts another run into the queue: one that has a free place waiting for it."""
@@ -132,6 +136,8 @@ class Starting:
         try:
             await self._secret(run, owner)
         except (KubeInvalid, KubeForbidden) as error:
+            if not all(self._is_for_good(error, t, run) for _, t in unborn):
+                raise
             return [await self._refused(t, error) for _, t in unborn]
         outcomes = await asyncio.gather(*(self._job(run, owner, a, t) for a, t in unborn), return_exceptions=True)
         made: dict[uuid.UUID, tuple[str, str]] = {}
@@ -140,7 +146,7 @@ class Starting:
         for (_, attempt), outcome in zip(unborn, outcomes, strict=True):
             if isinstance(outcome, JobSeen):
                 made[attempt.id] = (outcome.name, outcome.uid)
-            elif isinstance(outcome, KubeInvalid | KubeForbidden):
+            elif isinstance(outcome, KubeInvalid | KubeForbidden) and self._is_for_good(outcome, attempt, run):
                 said.append(await self._refused(attempt, outcome))
             elif isinstance(outcome, NoService):
                 ended = Ended(ErrorClass.ML_UNAVAILABLE, "UnknownService", str(outcome))
@@ -198,9 +204,17 @@ class Starting:
         while len(self._posted) > REMEMBERED:
             self._posted.popitem(last=False)
 
+    def _is_for_good(self, error: KubeError, attempt: AttemptSnapshot, run: RunSnapshot) -> bool:
+        """Whether a refusal is the cluster's last word: quota, admission, a manifest that it does not take.
+
+        A denial of our rights is not, for a while: an API server that has just started denies everything until it has
+        read the roles, and a person who forgot to apply them can mend it.
+        """
+        denied = error.status == 401 or (error.status == 403 and NO_RIGHT in error.message)
+        age = (run.now - attempt.created_at).total_seconds()
+        return not denied or (error.status == 403 and age >= self.settings.hopeless_deadline)
+
     async def _refused(self, attempt: AttemptSnapshot, error: KubeError) -> Announcement | None:
-        if error.status == 401:
-            raise error
         text = f"The cluster refuses the Job: {error.message}"[:1000]
         return await self.runs.attempt_ended(attempt.id, Ended(ErrorClass.CLUSTER_REJECTED, error.reason, text))
 
