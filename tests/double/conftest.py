@@ -12,6 +12,7 @@ from kubernetes_double import KubernetesDouble
 from drishtiksha_devcluster.ephemeral import ThrowawayCluster, throwaway_cluster
 
 sys.path.insert(0, str(Path(__file__).parent))
+pytest.register_assert_rewrite("claims")
 
 
 @pytest.fixture(scope="session")

@@ -33,11 +33,16 @@ async def _compact_etcd(cluster: ThrowawayCluster) -> None:
 
 
 @pytest.fixture(params=["double", "kubernetes"])
-async def api(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Api]:
+def real(request: pytest.FixtureRequest) -> ThrowawayCluster | None:
+    """The real control plane, or None where the double is asked."""
+    return request.getfixturevalue("cluster") if request.param == "kubernetes" else None
+
+
+@pytest.fixture
+async def api(real: ThrowawayCluster | None, tmp_path: Path) -> AsyncIterator[Api]:
     async with contextlib.AsyncExitStack() as stack:
-        if request.param == "kubernetes":
-            cluster: ThrowawayCluster = request.getfixturevalue("cluster")
-            kubeconfig, compact = cluster.kubeconfig, functools.partial(_compact_etcd, cluster)
+        if real is not None:
+            kubeconfig, compact = real.kubeconfig, functools.partial(_compact_etcd, real)
         else:
             double = await stack.enter_async_context(KubernetesDouble(tmp_path))
             kubeconfig, compact = double.kubeconfig, functools.partial(_compact_double, double)

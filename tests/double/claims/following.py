@@ -118,10 +118,13 @@ async def a_version_that_is_too_old_is_answered_by_an_error_in_the_stream(api: A
         assert await stream.ended()
 
 
-async def a_watch_without_a_version_tells_what_is_there_first(api: Api) -> None:
+async def a_watch_without_a_version_tells_what_is_there_first_and_where_that_ends(api: Api) -> None:
     made = await api.made()
     async with api.follow(ANALYSES, labelSelector=_of(made)) as stream:
-        assert [(type, version(found)) for type, found in [await stream.next()]] == [("ADDED", version(made))]
+        type, found = await stream.next()
+        assert (type, version(found)) == ("ADDED", version(made))
+        type, mark = await stream.next()
+        assert (type, mark["metadata"]["annotations"]) == ("BOOKMARK", {"k8s.io/initial-events-end": "true"})
         new = await api.analyses.apply_status(made, {"phase": "QUEUED"})
         type, found = await stream.next()
         assert (type, version(found)) == ("MODIFIED", version(new))

@@ -34,9 +34,9 @@ async def a_patch_from_the_newest_version_is_taken(api: Api) -> None:
     assert new["metadata"]["labels"]["a"] == "b"
 
 
-async def a_patch_of_another_incarnation_is_a_conflict(api: Api) -> None:
+async def a_patch_of_another_incarnation_is_refused(api: Api) -> None:
     made = await api.made()
-    with refused(409, "Conflict"):
+    with refused(422, "Invalid", "field is immutable"):
         await api.kube.merge(api.analyses.path(made["spec"]["runId"]), {"metadata": {"uid": str(uuid.uuid4())}})
 
 
@@ -159,7 +159,7 @@ async def an_apply_with_force_takes_fields_over(api: Api) -> None:
 async def an_apply_without_a_manager_is_refused(api: Api) -> None:
     made = await api.made()
     body = {"apiVersion": r.API_VERSION, "kind": r.KIND, "metadata": {"name": made["metadata"]["name"]}}
-    with refused(400, "BadRequest", "fieldManager"):
+    with refused(422, "Invalid", "fieldManager: Required value"):
         await api.kube._call("PATCH", _status(api, made), {}, body, content_type="application/apply-patch+yaml")
 
 

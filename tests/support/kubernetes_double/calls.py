@@ -14,13 +14,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import strict
-from .kinds import Kind, Object, Refusal
+from .kinds import ANALYSES, Kind, Object, Refusal
 from .selectors import matching
 from .store import Store, kind_of
 
 MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 _CONTENT = {"POST": ("application/json", ""), "PATCH": (MERGE, APPLY)}
+
+
+class NotServed(Exception):
+    """A custom resource that is not installed: the server has no such page, and says so without a `Status`."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ def read(method: str, path: str, query: Mapping[str, str], **more: Any) -> Call 
     _, namespace, plural, *deeper = rest
     kind = kind_of(group, version, plural)
     name, part = (*deeper, "", "")[:2]
+    if kind is None and group == ANALYSES.group:
+        raise NotServed
     if kind is None or len(deeper) > 2 or (part and not (part == "status" and kind.status)):
         raise Refusal(404, "NotFound", "the server could not find the requested resource")
     verb = _VERBS.get(method)
@@ -151,7 +157,8 @@ def _patch(store: Store, call: Call, _behind: int) -> tuple[int, Object]:
     patch = _body(call)
     if call.content_type == APPLY:
         if not call.query.get("fieldManager"):
-            raise Refusal(400, "BadRequest", "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value")
+            told = 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
+            raise Refusal(422, "Invalid", told)
         _strictly(call, patch)
         made = store.update(
             call.kind, call.namespace, call.name, lambda _live: copy.deepcopy(patch), part=call.part,

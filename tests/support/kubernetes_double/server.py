@@ -106,6 +106,8 @@ class KubernetesDouble:
             if call.verb == "watch":
                 return await self._watch(request, call)
             return await self._carry_out(request, call, fault)
+        except calls.NotServed:
+            return web.Response(status=404, text="404 page not found\n")
         except Refusal as refusal:
             return _json(refusal.code, refusal.to_object())
 
@@ -154,7 +156,7 @@ class KubernetesDouble:
         version = query.get("resourceVersion", "")
         since = None if initial or version in ("", "0") else int(version)
         seconds = float(query.get("timeoutSeconds") or LONGEST_WATCH)
-        bookmarks = initial and query.get("allowWatchBookmarks") == "true"
+        bookmarks = since is None and query.get("allowWatchBookmarks") == "true"
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
         weather = Schedule if call.user == ADMIN else lambda: self.weather

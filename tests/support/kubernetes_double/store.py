@@ -150,8 +150,7 @@ class Store:
         if said.get("name", name) != name:
             raise Refusal(400, "BadRequest", "the name of the object does not match the name on the URL")
         if said.get("uid") not in (None, old["metadata"]["uid"]):
-            told = f"UID in precondition: {said['uid']}, UID in object meta: {old['metadata']['uid']}"
-            raise kind.conflict(name, f"StorageError: invalid object, Code: 4, {told}")
+            raise kind.invalid(name, [f'metadata.uid: Invalid value: "{said["uid"]}": field is immutable'])
         if said.get("resourceVersion") not in (None, "", old["metadata"]["resourceVersion"]):
             raise kind.changed(name)
         owners = copy.deepcopy(self._owners.get(old["metadata"]["uid"], {}))
