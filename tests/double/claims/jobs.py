@@ -16,8 +16,9 @@ from .server import JOBS, NAMESPACE, PODS, Api, refused
 _PLACE = manifests.Place(NAMESPACE, "http://door", "drishtiksha/jobrunner", 600)
 
 
-def _manifest(made: Object, uid: str | None = None) -> Object:
-    owner = manifests.Owner(made["metadata"]["name"], uid or made["metadata"]["uid"])
+def _manifest(made: Object, owned_by: Object | None = None) -> Object:
+    above = (owned_by or made)["metadata"]
+    owner = manifests.Owner(above["name"], above["uid"])
     run = made["spec"]["runId"]
     return manifests.job(
         manifests.Work(run, str(uuid.uuid4()), "A", 1, Profile(), 600, 600, "http://ml"), owner, _PLACE
@@ -79,7 +80,7 @@ async def a_second_job_of_the_name_is_the_first(api: Api) -> None:
 
 async def a_job_of_our_name_and_another_owner_is_not_ours(api: Api) -> None:
     made, other = await api.made(), await api.made()
-    await api.jobs.create(_manifest(made, uid=other["metadata"]["uid"]))
+    await api.jobs.create(_manifest(made, owned_by=other))
     try:
         await api.jobs.create(_manifest(made))
     except r.NotOurs:

@@ -58,10 +58,10 @@ class Controllers:
     def _garbage(self, namespace: str) -> bool:
         """Delete one object all of whose owners are gone."""
         everything = [(kind, body) for kind in KINDS for body in self.store.all(kind, namespace)]
-        there = {body["metadata"]["uid"] for _, body in everything}
+        there = {(kind.name, body["metadata"]["name"], body["metadata"]["uid"]) for kind, body in everything}
         for kind, body in everything:
             metadata = body["metadata"]
-            owners = {owner["uid"] for owner in metadata.get("ownerReferences") or []}
+            owners = {(o["kind"], o["name"], o["uid"]) for o in metadata.get("ownerReferences") or []}
             if owners and not owners & there and "deletionTimestamp" not in metadata:
                 self.store.delete(kind, namespace, metadata["name"])
                 return True
