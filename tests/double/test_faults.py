@@ -165,6 +165,12 @@ def test_a_seed_and_the_number_of_a_call_decide_alone() -> None:
     assert 5 < sum(struck(1)) < 25
 
 
+def test_each_call_counts_whichever_fault_strikes_it() -> None:
+    schedule = Schedule([Fault("cut", nth=1), Fault("refuse", nth=2)])
+    struck = [schedule.at_request("get", "jobs") for _ in range(3)]
+    assert [fault and fault.kind for fault in struck] == ["cut", "refuse", None]
+
+
 def test_every_kind_of_fault_occurs_in_forty_storms() -> None:
     chosen = {fault.kind for seed in range(40) for fault in weather(seed).faults}
     assert chosen == set(KINDS)
