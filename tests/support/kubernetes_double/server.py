@@ -143,7 +143,10 @@ class KubernetesDouble:
             raise Refusal(
                 410, "Expired", "The provided continue parameter is too old to display a consistent list result."
             )
-        status, body = calls.carry_out(self.store, call, behind=BEHIND if kind == "stale" else 0)
+        try:
+            status, body = calls.carry_out(self.store, call, behind=BEHIND if kind == "stale" else 0)
+        except Refusal as refusal:  # it may be lost like any other answer
+            status, body = refusal.code, refusal.to_object()
         if fault is None or kind not in AFTER:
             return _json(status, body)
         if kind == "lose":
