@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import redis
@@ -55,3 +56,17 @@ async def test_publishing_to_a_redis_that_is_away_is_forgiven() -> None:
     assert await bus.publish(RUNS, {"runId": "x"}) is False
     assert await bus.ping() is False
     await bus.close()
+
+
+async def test_the_password_and_the_number_of_the_url_are_used(redis_url: str) -> None:
+    parts = urlsplit(redis_url)
+    assert parts.password, "the tests' Valkey asks for one"
+    assert parts.path not in ("", "/0")
+    stranger = Bus(urlunsplit(parts._replace(netloc=f":wrong@{parts.hostname}:{parts.port}")), timeout=2)
+    known = Bus(redis_url)
+    assert [await known.ping(), await stranger.ping()] == [True, False]
+    await known.redis.set("a key of this test", "here")
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.dbsize() == 1
+    for bus in (known, stranger):
+        await bus.close()
