@@ -18,6 +18,9 @@ from .relay import Relay
 
 log = structlog.get_logger()
 
+PATH = "/socket.io/"
+MAX_MESSAGE = 64 * 1024
+"""Bytes of one request of a polling client, or one message of a WebSocket."""
 MAX_SOCKETS = 20
 """Sockets of one user on one replica."""
 _NO_TOKEN = "Authentication error: No token provided."  # noqa: S105 - a sentence that clients compare
@@ -29,7 +32,7 @@ def server(origins: list[str]) -> socketio.AsyncServer:
     made = socketio.AsyncServer(
         async_mode="asgi",
         cors_allowed_origins=origins,
-        max_http_buffer_size=64 * 1024,
+        max_http_buffer_size=MAX_MESSAGE,
         ping_interval=25,
         ping_timeout=20,
         logger=False,

@@ -25,13 +25,24 @@ _SILENCE = 5.0
 """Seconds that a Redis that failed is left alone, so that no caller waits for it again and again."""
 
 
+_CONNECTIONS = 16
+"""The most that one process opens to publish and to cache; whoever finds none free waits for one, up to the timeout."""
+
+
 class Bus:
     """One connection pool. Times out within two seconds; forgives everything."""
 
     def __init__(self, url: str, *, timeout: float = 2.0) -> None:
-        self._redis = aioredis.from_url(
-            url, socket_timeout=timeout, socket_connect_timeout=timeout, health_check_interval=15, decode_responses=True
+        pool = aioredis.BlockingConnectionPool.from_url(
+            url,
+            max_connections=_CONNECTIONS,
+            timeout=timeout,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            health_check_interval=15,
+            decode_responses=True,
         )
+        self._redis = aioredis.Redis.from_pool(pool)
         self._url = url
         self._timeout = timeout
         self._mute_until = 0.0

@@ -67,6 +67,8 @@ class Database:
                     return await story(session)
             except (DBAPIError, PoolTimeout) as error:
                 if not _worth_another_try(error):
+                    if isinstance(error, PoolTimeout):
+                        raise Unavailable("postgres", "All connections to the database are busy.") from error
                     if isinstance(error, (OperationalError, InterfaceError)):  # refused: a wrong password, too many
                         raise Unavailable("postgres", "The database refuses the connection.") from error
                     raise
@@ -91,9 +93,7 @@ class Database:
 
 
 def _worth_another_try(error: Exception) -> bool:
-    if isinstance(error, PoolTimeout):
-        return True
-    if not isinstance(error, DBAPIError):
+    if not isinstance(error, DBAPIError):  # no connection came free in time: who waits longer only piles up
         return False
     state = getattr(error.orig, "sqlstate", None)
     if state in _AGAIN or error.connection_invalidated:
