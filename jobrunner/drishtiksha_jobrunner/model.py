@@ -135,7 +135,7 @@ class Model:
             ErrorClass.BAD_MEDIA: f"The model cannot examine this file ({status})",
             ErrorClass.ML_UNAVAILABLE: f"The ML service failed ({status})",
         }.get(error_class, f"The ML service refused the request ({status})")
-        return Fault(error_class, storable(what + because, 1000), said or None)
+        return Fault(error_class, storable(what + because, 1000), said or None, for_log=f"{what}.")
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask until there is an answer: through "come again later" while the deadline allows, through refused
@@ -156,9 +156,7 @@ class Model:
                         "The ML service stayed busy until the attempt's time was over.",
                         busy.said,
                     ) from None
-                log.info(
-                    "the ML service is busy, waiting", extra={"seconds": round(seconds, 1), "said": busy.said[:200]}
-                )
+                log.info("the ML service is busy, waiting", extra={"seconds": round(seconds, 1)})
                 await asyncio.sleep(seconds)
                 began, tries, waits = time.monotonic(), 0, waits + 1
             except httpx.TransportError as error:

@@ -78,10 +78,11 @@ class Reconciler:
             await self._without_run(key, resource)
             return None
 
-        # A deleted media's resource is only let go; the dispatcher erases the rest.
+        # A deleted media's Jobs are ended, so that others get their places, and its resource is let go; the dispatcher
+        # erases the rest.
         if run.deleted:
             await self.reporting.let_go(resource)
-            return None
+            return (await self.attempts.observe(run, resource)).look_in
 
         # What is seen of the Jobs comes first: an attempt that has ended may have been the last.
         seen = await self.attempts.observe(run, resource)

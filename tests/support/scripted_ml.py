@@ -2,7 +2,8 @@
 
 `python scripted_ml.py PORT SCRIPT.json`; the script is read anew at each request:
 {"models": {"NAME": {"image": true, "video": true, "audio": true, "loaded": true, "do": "answer", "seconds": 0, "fake": 0.9}}}
-`do`: answer | bad-media | broken (500) | other-model | busy (503). `fake`: claimed probability of FAKE.
+`do`: answer | bad-media | broken (500) | other-model | busy (503). `fake`: claimed probability of FAKE. `note`: a sentence of
+the answer; `words`: what a refusal says.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ async def analyze(request: Request) -> JSONResponse:
     await asyncio.sleep(script.get("seconds", 0))
     do = script.get("do", "answer")
     if do == "bad-media":
-        return JSONResponse({"detail": {"code": "BAD_MEDIA", "message": "scripted: this file is broken"}}, 422)
+        words = script.get("words", "scripted: this file is broken")
+        return JSONResponse({"detail": {"code": "BAD_MEDIA", "message": words}}, 422)
     if do == "broken":
         return JSONResponse({"detail": "scripted: out of order"}, 500)
     if do == "busy":
@@ -60,7 +62,7 @@ async def analyze(request: Request) -> JSONResponse:
     fake = script.get("fake", 0.9)
     data = {
         "prediction": "FAKE" if fake >= 0.5 else "REAL", "confidence": max(fake, 1 - fake), "processing_time": 0.01,
-        "note": None, "media_type": "image", "dimensions": {"width": 1, "height": 1},
+        "note": script.get("note"), "media_type": "image", "dimensions": {"width": 1, "height": 1},
     }  # fmt: skip
     used = "SOMEBODY-ELSE" if do == "other-model" else name
     return JSONResponse({"success": True, "model_used": used, "timestamp": datetime.now(UTC).isoformat(), "data": data})

@@ -355,7 +355,9 @@ async def _last(session: AsyncSession, user_id: uuid.UUID) -> Announcement:
 
 
 async def _check_quota(session: AsyncSession, new: NewMedia, quota: Quota) -> None:
-    await session.execute(select(User.id).where(User.id == new.user_id).with_for_update())  # racers count one by one
+    # Racers count one by one. NO KEY: whoever appends an event of this user refers to her row, and holds the counter
+    # that we need in the end.
+    await session.execute(select(User.id).where(User.id == new.user_id).with_for_update(key_share=True))
     query = select(func.count(), func.coalesce(func.sum(Media.size), 0))
     count, size = (
         (await session.execute(query.where(Media.user_id == new.user_id, Media.deleted_at.is_(None)))).one().tuple()

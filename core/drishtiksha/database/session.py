@@ -47,6 +47,7 @@ class Database:
             pool_timeout=10,
             pool_pre_ping=False,
             pool_recycle=1800,
+            hide_parameters=True,  # they are a person's words: no log and no error text may hold them
             connect_args={"connect_timeout": 5, "application_name": f"drishtiksha-{application}".rstrip("-")},
         )
         milliseconds = int(statement_timeout * 1000)
@@ -58,6 +59,13 @@ class Database:
                 cursor.execute("SET lock_timeout = '10s'")
                 cursor.execute("SET idle_in_transaction_session_timeout = '30s'")
             connection.commit()
+
+        @event.listens_for(self.engine.sync_engine, "handle_error")
+        def _first_line_only(context) -> None:  # type: ignore[no-untyped-def]
+            # What follows it (DETAIL) quotes keys and whole rows.
+            for error in (context.original_exception, context.sqlalchemy_exception):
+                if error is not None:
+                    error.args = tuple(str(error.args[0]).splitlines()[:1]) if error.args else ()
 
     async def transaction(self, story: Callable[[AsyncSession], Awaitable[T]]) -> T:
         """Run `story` in one transaction and commit. Raises Unavailable("postgres") when the budget of tries is spent."""
