@@ -140,6 +140,9 @@ BROKEN = {
     b'{"prediction": "REAL", "confidence": 0.5, "metrics": {"x": 1e999}}}',
     "deep": b'{"data": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "many": b'{"data": [' + b"[]," * 600_000 + b"[]]}",
+    "twice": b'{"success": true, "model_used": "FACE-TEMPORAL-V1", "data": '
+    b'{"prediction": "FAKE", "confidence": 0.9, "prediction": "REAL"}}',
+    "digits": b'{"success": true, "data": {"frame_count": ' + b"9" * 5000 + b"}}",
     "latin": '{"success": true, "note": "é"}'.encode("latin-1"),
 }
 
