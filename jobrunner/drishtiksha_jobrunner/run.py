@@ -131,7 +131,8 @@ class Attempt:
             answer = await model.analyze(self.told, media, self.reporter.tell)
         took = time.monotonic() - began
         log.info("the model answered", extra={"seconds": round(took, 3)})
-        return normalise(answer, Asked(self.told.model, self.told.model_version, there.polarity, took, service))
+        asked = Asked(self.told.model, self.told.model_version, self.told.media_id, there.polarity, took, service)
+        return normalise(answer, asked)
 
     async def _handed_in(self, artifact: Artifact) -> bool:
         """Put one artifact; False when the door refuses it, for a picture must not cost the analysis."""

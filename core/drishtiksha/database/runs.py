@@ -58,6 +58,8 @@ class Ended:
     node: str | None = None
     job_ended: bool = True
     """False: the Job is still there (a deadline passed, a node is lost); its end will be noted later."""
+    cause: str | None = None
+    """What the cluster knows of a failure beyond the runner's own word; it is added to that."""
     retry_in: float = 5.0
     """Seconds until the next attempt, if the class is retryable and the budget allows one."""
 
@@ -182,6 +184,8 @@ class Runs:
                 session.add(error_row(found, error, ended.message))
             elif attempt.reason is None:
                 attempt.reason = ended.reason
+                if ended.cause and attempt.state == AttemptState.FAILED:
+                    attempt.message = f"{attempt.message or ''} {ended.cause}".strip()
             if attempt.state != AttemptState.FAILED or not _decides(found):
                 return None
             return await _next_or_failed(session, found, ended.retry_in)

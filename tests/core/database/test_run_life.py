@@ -91,6 +91,21 @@ async def test_a_retryable_failure_is_tried_again_until_the_budget_is_spent(stor
     assert (done.status, done.reason) == ("FAILED", "CRASHED")
 
 
+async def test_what_the_cluster_knows_is_added_to_the_runners_own_word_once(stores: Stores) -> None:
+    media = await stores.frozen(await stores.user(), "A", budget=1)
+    first = (await stores.start(media.run_id))["A"]
+    await stores.results.begin(first)
+    await stores.results.failed(first, ErrorClass.ML_UNAVAILABLE, "The connection broke.", None)
+    ended = Ended(None, "OOMKilled", "the Job failed", cause="Container model used more memory than its limit.")
+    await stores.runs.attempt_ended(first, ended)
+    await stores.runs.attempt_ended(first, ended)
+    seen = await stores.runs.snapshot(media.run_id)
+    assert seen is not None
+    (analysis,) = seen.analyses
+    assert (analysis.error_class, analysis.attempts[0].reason) == ("ML_UNAVAILABLE", "OOMKilled")
+    assert analysis.error_message == "The connection broke. Container model used more memory than its limit."
+
+
 async def test_late_failure_cannot_overwrite_a_result(stores: Stores) -> None:
     user = await stores.user()
     media = await stores.frozen(user, "A")
