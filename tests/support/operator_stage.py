@@ -1,6 +1,6 @@
 """The operator's story between a real PostgreSQL and a real API server; ML services and the live channel are doubled.
 
-There are no nodes: a test plays the door through the stores, and ends pods by writing their status, from which the
+The API server may also be the double (`kubernetes_double`), where faults are to be made. There are no nodes: a test plays the door through the stores, and ends pods by writing their status, from which the
 real Job controller draws its conclusions.
 """
 
@@ -10,7 +10,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 from stores import Stores, result
@@ -21,7 +21,6 @@ from drishtiksha.kubeconfig import from_file
 from drishtiksha.resources import AnalysisSpec, MediaAnalyses
 from drishtiksha.settings import ML, Operator
 from drishtiksha.signing import SigningKeys
-from drishtiksha_devcluster.ephemeral import ThrowawayCluster
 from drishtiksha_operator.attempts import Attempts
 from drishtiksha_operator.config import parse
 from drishtiksha_operator.discovery import Discovery
@@ -33,6 +32,12 @@ from drishtiksha_operator.reporting import Reporting
 from drishtiksha_operator.starting import Starting
 
 NAMESPACE = "drishtiksha"
+
+
+class Cluster(Protocol):
+    """An API server that has kubeconfigs for admin, drishtiksha-api and drishtiksha-operator."""
+
+    def kubeconfig(self, name: str = "admin") -> Path: ...
 
 
 class QuietBus:
@@ -48,8 +53,8 @@ class QuietBus:
 class CountingKube(Kube):
     """The operator's client, with every request written down as (method, path)."""
 
-    def __init__(self, kubeconfig: Path) -> None:
-        super().__init__(from_file(kubeconfig), timeout=15)
+    def __init__(self, kubeconfig: Path, timeout: float = 15.0) -> None:
+        super().__init__(from_file(kubeconfig), timeout=timeout)
         self.requests: list[tuple[str, str]] = []
 
     async def _send(self, request: Any) -> bytes:
@@ -160,13 +165,16 @@ def model(name: str, **more: Any) -> dict[str, Any]:
 
 
 class stage_over:
-    """`async with stage_over(stores, cluster, DRISHTIKSHA_ATTEMPTS=…) as stage`."""
+    """`async with stage_over(stores, cluster, DRISHTIKSHA_ATTEMPTS=…) as stage`. `timeout`: of the operator's calls."""
 
-    def __init__(self, stores: Stores, cluster: ThrowawayCluster, config: str = "", **settings: Any) -> None:
+    def __init__(
+        self, stores: Stores, cluster: Cluster, config: str = "", *, timeout: float = 15.0, **settings: Any
+    ) -> None:
         self.stores, self.cluster, self.config, self.settings = stores, cluster, config, settings
+        self.timeout = timeout
 
     async def __aenter__(self) -> Stage:
-        self.kube = CountingKube(self.cluster.kubeconfig("drishtiksha-operator"))
+        self.kube = CountingKube(self.cluster.kubeconfig("drishtiksha-operator"), self.timeout)
         self.admin = Kube(from_file(self.cluster.kubeconfig("admin")))
         await self.kube.__aenter__()
         await self.admin.__aenter__()
