@@ -133,7 +133,7 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
     document(rest)
 
     sio = sockets.server([*options.frontend_urls, _origin(options.base_url)])
-    relay = Relay(events, store, links, _emitter(sio), Ticks(Results(database).owner))
+    relay = Relay(events, store, links, _emitter(sio), sockets.taker(sio), Ticks(Results(database).owner))
     sockets.Sockets(sio, doorkeeper, relay)
     dressed: ASGIApp = Edge(CrossOrigin(rest, options.frontend_urls))
     asgi = Pollers(socketio.ASGIApp(sio, other_asgi_app=dressed))

@@ -14,7 +14,7 @@ from drishtiksha.domain.errors import DrishtikshaError
 from .lean_socketio import NOOP, Packet, socketio
 from .principal import Doorkeeper
 from .problems import Problem
-from .relay import Relay
+from .relay import Relay, Taken
 
 log = structlog.get_logger()
 
@@ -53,6 +53,17 @@ def _let_go_of_pollers(sio: socketio.AsyncServer) -> None:
         await closed(sid, reason)
 
     sio.eio.on("disconnect", goodbye)
+
+
+def taker(sio: socketio.AsyncServer) -> Taken:
+    """Waits until a socket has taken what was emitted to it: the server's own queues have no end."""
+
+    async def taken(sid: str) -> None:
+        waiting = sio.eio.sockets.get(sio.manager.eio_sid_from_sid(sid, "/"))
+        if waiting is not None:
+            await waiting.queue.join()
+
+    return taken
 
 
 class Sockets:

@@ -93,7 +93,7 @@ class Users:
             generation = (
                 await session.execute(
                     update(User)
-                    .where(User.id == user_id)
+                    .where(User.id == user_id, User.password_hash != password_hash)  # a hash is salted: only ours is it
                     .values(
                         password_hash=password_hash,
                         token_generation=User.token_generation + 1,
@@ -101,7 +101,9 @@ class Users:
                     )
                     .returning(User.token_generation)
                 )
-            ).scalar_one()
+            ).scalar_one_or_none()
+            if generation is None:  # the answer to an earlier COMMIT was lost
+                return
             await session.execute(update(Session).where(Session.id == keep).values(generation=generation))
 
         await self._database.transaction(write)
