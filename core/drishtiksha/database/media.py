@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -247,9 +248,15 @@ class MediaStore:
         return await self._database.transaction(write)
 
     async def remove(self, user_id: uuid.UUID, media_id: uuid.UUID) -> Announcement:
-        """The tombstone: fences all attempts, blanks personal fields, wishes for the erasure. Raises NotFound."""
+        """The tombstone: fences all attempts, blanks personal fields, wishes for the erasure. Raises NotFound.
+
+        Run again after a lost answer, it finds its own tombstone.
+        """
+        tries = itertools.count()
 
         async def write(session: AsyncSession) -> Announcement:
+            if next(tries) and await _is_tombstone(session, user_id, media_id):
+                return await _last(session, user_id)
             media = await _locked(session, user_id, media_id)
             run_id = media.latest_run_id
             await session.execute(
@@ -347,6 +354,11 @@ async def _locked(session: AsyncSession, user_id: uuid.UUID, media_id: uuid.UUID
         raise NotFound(NOT_FOUND)
     await session.execute(select(Run.id).where(Run.id == media.latest_run_id).with_for_update())
     return media
+
+
+async def _is_tombstone(session: AsyncSession, user_id: uuid.UUID, media_id: uuid.UUID) -> bool:
+    query = select(Media.id).where(Media.id == media_id, Media.user_id == user_id, Media.deleted_at.is_not(None))
+    return (await session.execute(query)).one_or_none() is not None
 
 
 async def _last(session: AsyncSession, user_id: uuid.UUID) -> Announcement:
