@@ -162,7 +162,7 @@ class Overheard:
     """Everything that anybody says to a Valkey while the block lasts: published, set, asked."""
 
     def __init__(self, url: str) -> None:
-        self._client = redis.Redis.from_url(url)
+        self._client = redis.Redis.from_url(url, socket_timeout=None)
         self._said: list[bytes] = []
         self._over = threading.Event()
         self._listening = threading.Thread(target=self._listen, daemon=True)
