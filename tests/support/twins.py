@@ -100,7 +100,7 @@ class Twins:
         new = NewMedia(
             media_id, new_id(), person.id, "a.png", "words", keys.original(str(media_id)), stored.size, stored.sha256, PROBE
         )  # fmt: skip
-        await self.stores.media.accept(new)
+        await self.stores.media.accept(new, Quota(media=1000))
         return new
 
     # -- the platform at work -----------------------------------------------------------------------------------------
