@@ -7,6 +7,7 @@ percent-encoded where that differs. `search` says in which places each word was 
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import os
 import secrets
@@ -105,14 +106,16 @@ def heap(database_url: str) -> Iterator[Blob]:
 
 
 def files(root: Path, place: str) -> Iterator[Blob]:
-    """Every file below `root`, its path included."""
+    """Every file below `root`, its path included; gzip is unpacked."""
     for base, _folders, names in os.walk(root):
         for name in names:
             path = Path(base, name)
             try:
-                yield place, str(path.relative_to(root)).encode() + b"\n" + path.read_bytes()
+                data = path.read_bytes()
             except OSError:  # gone while we walk, or a socket
                 continue
+            plain = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+            yield place, str(path.relative_to(root)).encode() + b"\n" + plain
 
 
 def logs(database_url: str, *folders: Path) -> Iterator[Blob]:
@@ -159,7 +162,7 @@ class Overheard:
     """Everything that anybody says to a Valkey while the block lasts: published, set, asked."""
 
     def __init__(self, url: str) -> None:
-        self._client = redis.Redis.from_url(url)
+        self._client = redis.Redis.from_url(url, socket_timeout=None)
         self._said: list[bytes] = []
         self._over = threading.Event()
         self._listening = threading.Thread(target=self._listen, daemon=True)
