@@ -5,7 +5,7 @@ anew at each request:
 {"models": {"NAME": {"image": true, "video": true, "audio": true, "loaded": true, "do": "answer", "seconds": 0, "fake": 0.9}}}
 `do`: a key of ANSWERS below, `busy` (503 until the script changes), or `die` (the whole process ends).
 `seconds` and `fake` (claimed probability of FAKE) may be lists: one for each call, the last for all that follow.
-Each call is written down in `SCRIPT.json.calls`, one line: the model's name.
+Each call is written down in `SCRIPT.json.calls`, one line: the model's name; so a service that was killed counts on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import os
 import re
 import sys
 import zlib
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +28,6 @@ app = FastAPI()
 SCRIPT = Path(sys.argv[2]) if len(sys.argv) > 2 else Path("script.json")
 BOMB_BYTES = 4 * 1024**3
 """What the bomb would be, unpacked."""
-_calls: Counter[str] = Counter()
 
 
 def _models() -> dict[str, dict]:
@@ -64,9 +62,9 @@ async def analyze(request: Request) -> Response:
     field = re.search(rb'name="model"(?:\r\n[^\r\n]+)*\r\n\r\n([^\r\n]+)\r\n', body)
     name = field[1].decode() if field else ""
     script = _models()[name]
-    call = _calls[name]
-    _calls[name] += 1
-    with open(f"{SCRIPT}.calls", "a") as calls:
+    with open(f"{SCRIPT}.calls", "a+") as calls:
+        calls.seek(0)
+        call = calls.read().split().count(name)
         calls.write(name + "\n")
     do = script.get("do", "answer")
     await asyncio.sleep(_of_call(script.get("seconds", 0), call))
