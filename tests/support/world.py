@@ -73,6 +73,10 @@ class Running:
             except AssertionError as late:
                 raise AssertionError(f"{late}\n{self.last_words()}") from None
 
+    def ended(self) -> bool:
+        """Whether it has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
     def kill(self) -> None:
         self._end(signal.SIGKILL)
 
