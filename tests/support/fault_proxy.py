@@ -160,6 +160,11 @@ class FaultProxy:
         """Connections that are open now."""
         return self._do(lambda: len(self._links))
 
+    @property
+    def silent(self) -> int:
+        """Open connections that lost bytes or a side, or were never passed on."""
+        return self._do(lambda: sum(link.silent for link in self._links))
+
     # -- how it does it -----------------------------------------------------------------------------------------------
 
     async def _listen(self) -> None:
