@@ -125,8 +125,12 @@ class LocalObjects:
         """Write and remove one small file: raises Unavailable when the folder cannot take an upload."""
         await _translated(_try_out, self._root / _INCOMING)
 
-    async def sweep_incoming(self, older_than: float) -> int:
-        """Remove unfinished writes that nobody touched for `older_than` seconds; the number removed."""
+    async def sweep(self, older_than: float) -> int:
+        """Remove unfinished writes, and folders that stayed empty, that nobody touched for `older_than` seconds.
+
+        Returns how many writes were removed.
+        """
+        await _translated(_sweep_folders, self._root, older_than)
         return await _translated(_sweep, self._root / _INCOMING, older_than)
 
 
@@ -197,7 +201,11 @@ def _sync_folder(folder: Path) -> None:
 
 def _remove(path: Path, root: Path) -> None:
     path.unlink(missing_ok=True)
-    folder = path.parent
+    _remove_folder(path.parent, root)
+
+
+def _remove_folder(folder: Path, root: Path) -> None:
+    """Remove a folder if it is empty, and those above it that are empty then."""
     while folder not in (root, root / "media"):
         try:
             folder.rmdir()
@@ -227,13 +235,28 @@ def _try_out(incoming: Path) -> None:
     probe.unlink()
 
 
+def _sweep_folders(root: Path, older_than: float) -> None:
+    """A process that dies between making an object's folder and naming the object leaves the folder empty."""
+    for base, folders, found in os.walk(root / "media", topdown=False):
+        folder = Path(base)
+        if not folders and not found and _older(folder, older_than):
+            _remove_folder(folder, root)
+
+
+def _older(path: Path, seconds: float) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > seconds
+    except FileNotFoundError:  # somebody else was faster
+        return False
+
+
 def _sweep(incoming: Path, older_than: float) -> int:
     removed = 0
     if not incoming.is_dir():
         return 0
     for path in incoming.iterdir():
-        with suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > older_than:
+        if _older(path, older_than):
+            with suppress(FileNotFoundError):
                 path.unlink()
                 removed += 1
     return removed

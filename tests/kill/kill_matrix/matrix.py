@@ -25,8 +25,10 @@ from .watched import Point
 
 HERE = Path(__file__).resolve().parent
 SUPPORT = HERE.parents[1] / "support"
-WORKERS = int(os.environ.get("DRISHTIKSHA_KILL_WORKERS", "8"))
+WORKERS = 8
 """Points that are under way at a time; most of their time they wait for the Job controller."""
+ENOUGH = 3
+"""So many points of an act that do not recover say enough: nobody waits for the rest of them."""
 SCRIPT = {"models": {"A": {"fake": 0.9, "seconds": 0.15}, "BAD": {"do": "bad-media"}}}
 
 
@@ -35,7 +37,6 @@ class Told:
     """What was heard of one act. `lines`: those that it executed, undisturbed."""
 
     lines: set[tuple[str, int]] = field(default_factory=set)
-    points: int = 0
     killed: dict[Point, list[str]] = field(default_factory=dict)
     """By point: what was wrong after it, nothing when all recovered."""
     undisturbed: list[str] | None = None
@@ -43,6 +44,11 @@ class Told:
     missed: list[Point] = field(default_factory=list)
     """Points whose line was not executed the second time."""
     logs: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it has gone wrong often enough, or without any death."""
+        return bool(self.undisturbed) or sum(map(bool, self.killed.values())) >= ENOUGH
 
 
 class Matrix:
@@ -58,11 +64,14 @@ class Matrix:
         self._broken: str | None = None
 
     def wait(self, act: str) -> Told:
-        """All that was heard of an act, when its last point is done. Raises RuntimeError when the nursery died."""
+        """All that was heard of an act when its last point is done, or when it has gone wrong often enough.
+
+        Raises RuntimeError when the nursery died.
+        """
         with self._changed:
-            while act not in self._done and self._broken is None:
+            while act not in self._done and self._broken is None and not self.told[act].hopeless:
                 self._changed.wait(1.0)
-            if act not in self._done:
+            if self._broken is not None and act not in self._done:
                 raise RuntimeError(f"the nursery died: {self._broken}")
             return self.told[act]
 
@@ -78,10 +87,9 @@ class Matrix:
             self.ended = time.monotonic()
             if said.get("done"):
                 self._done.add(said["act"])
-                self._changed.notify_all()
             elif said["point"] is None:
                 told.lines = {(file, line) for file, line, _ in said["counts"]}
-                told.points, told.undisturbed = said["points"], said["wrong"]
+                told.undisturbed = said["wrong"]
                 told.logs["nobody died"] = said.get("log", "")
             else:
                 point = Point(*said["point"])
@@ -92,6 +100,7 @@ class Matrix:
                 else:
                     told.killed[point] = said["wrong"]
                 told.logs[str(point)] = said.get("log", "")
+            self._changed.notify_all()
 
     def broke(self, why: str) -> None:
         """The nursery is gone."""
@@ -108,13 +117,14 @@ def matrix(
     server: str,
     template: str,
     home: Path,
+    workers: int = WORKERS,
 ) -> Iterator[Matrix]:
     """A running matrix over these acts. `share` (i, n): only that part of the points; None: all."""
     script, port = home / "script.json", free_port()
     script.write_text(json.dumps(SCRIPT))
     (home / "places").mkdir()
     infra = Infra(server, template, str(cluster.home / "kubeconfig"), str(home / "places"), f"http://127.0.0.1:{port}")
-    plan = {"acts": list(acts), "share": share, "workers": WORKERS}
+    plan = {"acts": list(acts), "share": share, "workers": workers}
     paths = os.pathsep.join([str(HERE.parent), str(SUPPORT), os.environ.get("PYTHONPATH", "")])
     words = (sys.executable, str(SUPPORT / "scripted_ml.py"), str(port), str(script))
     service = ProcessSpec("scripted-ml", words, {"PYTHONPATH": paths}, ready=f"{infra.ml}/stats")

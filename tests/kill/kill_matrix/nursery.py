@@ -12,6 +12,7 @@ import gc
 import json
 import logging
 import os
+import random
 import select
 import selectors
 import shutil
@@ -21,7 +22,6 @@ import sys
 import threading
 import time
 import traceback
-import zlib
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -40,7 +40,7 @@ from . import restart, scenes
 from .acts import _BEGIN, _RESULT, BY_NAME, Act
 from .house import OBJECTS, TOLD, Conditions, House, Infra, Place
 from .scenes import Scene
-from .watched import Point, Watch, points_of
+from .watched import Counts, Point, Watch, choose, in_share
 
 STRETCH = 20
 """Points in one database and one namespace: both stay small, and the audit of each point cheap."""
@@ -239,12 +239,14 @@ def warm(house: House) -> None:
 
 
 class Nursery:
-    """Hands tasks to workers: first one recording per act, then the points that it tells."""
+    """Hands tasks to workers: first one recording per act, then the points that are chosen of all of them."""
 
     def __init__(self, house: House, plan: Said, out: int) -> None:
         self._house, self._plan, self._out = house, plan, out
         self._waiting: deque[Said] = deque({"act": name, "point": None} for name in plan["acts"])
         self._open = dict.fromkeys(plan["acts"], 1)
+        """By act: what is still to be done, one for the recording."""
+        self._recorded: dict[str, Counts] = {}
         self._workers = selectors.DefaultSelector()
         self._idle: list[socket.socket] = []
         self._forked: list[int] = []
@@ -270,16 +272,27 @@ class Nursery:
     def _hear(self, answer: Said) -> None:
         act = answer["act"]
         if answer["point"] is None:
-            points = points_of({(file, line): count for file, line, count in answer["counts"]})
-            due = [p for p in points if in_share(act, p, self._plan["share"])]
-            answer["points"] = len(points)
-            # Recordings first, then act by act; a point that fails does not keep others from their turn.
-            self._waiting.extend({"act": act, "point": [p.file, p.line, p.time]} for p in due)
-            self._open[act] += len(due)
+            self._recorded[act] = {(file, line): count for file, line, count in answer["counts"]}
+            self._say(answer)
+            if len(self._recorded) == len(self._open):
+                self._choose()
         else:
             answer.pop("counts")
+            self._say(answer)
+            self._finish(act)
+
+    def _choose(self) -> None:
+        """All acts are known: what is due of their points, act by act, from all over its lines."""
+        chosen = choose({act: self._recorded[act] for act in self._open})
+        for act, points in chosen.items():
+            due = [p for p in points if in_share(act, p, self._plan["share"])]
+            random.Random(act).shuffle(due)
+            self._waiting.extend({"act": act, "point": [p.file, p.line, p.time]} for p in due)
+            self._open[act] += len(due)
+            self._finish(act)
+
+    def _finish(self, act: str) -> None:
         self._open[act] -= 1
-        self._say(answer)
         if self._open[act] == 0:
             self._say({"act": act, "done": True})
 
@@ -303,13 +316,6 @@ class Nursery:
         self._forked.append(pid)
         self._workers.register(ours, selectors.EVENT_READ, ours.makefile("r"))
         self._idle.append(ours)
-
-
-def in_share(act: str, point: Point, share: list[int] | None) -> bool:
-    """Whether a point belongs to share i of n; each belongs to exactly one, today and tomorrow."""
-    if share is None:
-        return True
-    return zlib.crc32(f"{act} {point.file} {point.line} {point.time}".encode()) % share[1] == share[0]
 
 
 def main() -> None:

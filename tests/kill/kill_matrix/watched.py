@@ -10,10 +10,12 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from zlib import crc32
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -98,8 +100,30 @@ class Watch:
         return self._line
 
 
-def points_of(counts: dict[tuple[str, int], int]) -> list[Point]:
-    """Where an act that executed these lines is killed: at each line's first execution, and at its last."""
-    first = [Point(file, line) for file, line in counts]
-    last = [Point(file, line, times) for (file, line), times in counts.items() if times > 1]
-    return [*first, *last]
+Counts = dict[tuple[str, int], int]
+"""How often an act executed each line."""
+
+
+def choose(recorded: Mapping[str, Counts]) -> dict[str, list[Point]]:
+    """Where each act is killed, so that every line is a place of two deaths. Pure.
+
+    At the line's first execution in one act that executes it, and at its last in another, or in the same when there
+    is no other. Which acts these are hangs on the line alone: from run to run the same.
+    """
+    chosen: dict[str, list[Point]] = {act: [] for act in recorded}
+    for file, line in sorted({key for counts in recorded.values() for key in counts}):
+        acts = [act for act, counts in recorded.items() if (file, line) in counts]
+        first, *others = sorted(acts, key=lambda act: crc32(f"{act} {file} {line}".encode()))
+        last = others[0] if others else first
+        chosen[first].append(Point(file, line))
+        time = recorded[last][file, line]
+        if others or time > 1:
+            chosen[last].append(Point(file, line, time))
+    return chosen
+
+
+def in_share(act: str, point: Point, share: Sequence[int] | None) -> bool:
+    """Whether a point belongs to share i of n; each belongs to exactly one, today and tomorrow."""
+    if share is None:
+        return True
+    return crc32(f"{point} in {act}".encode()) % share[1] == share[0]
