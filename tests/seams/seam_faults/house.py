@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import functools
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -191,10 +192,9 @@ class Ground:
         for job in await self.admin.list(_JOBS):
             await self.admin.delete(f"{_JOBS}/{job['metadata']['name']}")
         for pod in await self.admin.list(_PODS, fields="spec.nodeName!="):  # no kubelet lets go of them
-            path = f"{_PODS}/{pod['metadata']['name']}"
-            await self.admin._call(
-                "DELETE", path, None, {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
-            )
+            at_once = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
+            with contextlib.suppress(KubeNotFound):
+                await self.admin._call("DELETE", f"{_PODS}/{pod['metadata']['name']}", None, at_once)
         for event in await self.admin.list(_EVENTS, fields="reason=FailedCreate"):
             await self.admin.delete(f"{_EVENTS}/{event['metadata']['name']}")
         await self.admin.delete(f"{_QUOTAS}/none")
@@ -475,9 +475,20 @@ class House:
         return task
 
     async def _run_pod(self, job: Object) -> None:
+        """From the pod's start to the end of its Job. A Job that was deleted meanwhile takes its pod with it."""
         pod = await self._pod_of(job)
         if pod is None:
             return
+        try:
+            environ = await self._environ(pod)
+        except KubeNotFound:
+            return
+        async with asyncio.timeout(PATIENCE):
+            code = await drishtiksha_jobrunner.run.run(environment.read(environ), self.timing)
+        self.codes.append(code)
+        await _forgiving(self._end, job, pod, code)
+
+    async def _environ(self, pod: Object) -> dict[str, str]:
         if self.node is not None:
             target = {"apiVersion": "v1", "kind": "Node", "name": self.node}
             binding = {
@@ -490,10 +501,7 @@ class House:
         environ = {"TMPDIR": str(self.folder)}
         for entry in pod["spec"]["containers"][0]["env"]:
             environ.setdefault(entry["name"], await self._value(entry))
-        async with asyncio.timeout(PATIENCE):
-            code = await drishtiksha_jobrunner.run.run(environment.read(environ), self.timing)
-        self.codes.append(code)
-        await _forgiving(self._end, job, pod, code)
+        return environ
 
     async def _value(self, entry: Object) -> str:
         told = (entry.get("valueFrom") or {}).get("secretKeyRef")
