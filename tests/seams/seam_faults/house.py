@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import functools
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -38,12 +39,14 @@ from drishtiksha.database.admission import Admission
 from drishtiksha.database.media import Quota
 from drishtiksha.database.outbox import Outbox
 from drishtiksha.database.runs import Runs
-from drishtiksha.kube import Kube, KubeError, KubeNotFound, Object
+from drishtiksha.database.session import Database
+from drishtiksha.kube import Kube, KubeError, KubeForbidden, KubeNotFound, Object
 from drishtiksha.kubeconfig import from_file
-from drishtiksha.resources import GROUP, PLURAL, VERSION, MediaAnalyses
+from drishtiksha.resources import GROUP, PLURAL, VERSION, AnalysisSpec, MediaAnalyses, media_analysis
 from drishtiksha.settings import ML, Operator, sqlalchemy_url
 from drishtiksha.signing import SigningKeys
 from drishtiksha_api import app as api_app
+from drishtiksha_api import metrics
 from drishtiksha_api.door import app as door_app
 from drishtiksha_api.intake.probe import Prober
 from drishtiksha_api.intake.upload import Intake
@@ -85,7 +88,25 @@ HASTY = Timing(
 )  # fmt: skip
 _JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 _PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+_EVENTS = f"/api/v1/namespaces/{NAMESPACE}/events"
+_QUOTAS = f"/api/v1/namespaces/{NAMESPACE}/resourcequotas"
 _RESOURCES = f"/apis/{GROUP}/{VERSION}/namespaces/{NAMESPACE}/{PLURAL}"
+
+
+PODS, RESOURCES = "pods", f"count/{PLURAL}.{GROUP}"
+"""What a quota may forbid."""
+_STRICT = {
+    "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}  # fmt: skip
+_NOBODY = "00000000-0000-7000-8000-000000000000"
+_SAMPLES: dict[str, tuple[str, Object]] = {
+    PODS: (_PODS, {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "sample"},
+        "spec": {"containers": [{"name": "c", "image": "i", "securityContext": _STRICT}]},
+    }),
+    RESOURCES: (_RESOURCES, media_analysis(AnalysisSpec(_NOBODY, _NOBODY, "IMAGE", False), 1, NAMESPACE)),
+}  # fmt: skip
 
 
 class Unsettled(AssertionError):
@@ -140,6 +161,18 @@ class Ground:
     redis_url: str
     folder: Path
     admin: Kube
+    _databases: dict[str, Database] = field(default_factory=dict)
+
+    def database(self, process: str) -> Database:
+        """The pool of a process. It outlives the house, for the compiled statements in it are dear."""
+        if process not in self._databases:
+            kind = Database if process == "witness" else SeamDatabase
+            self._databases[process] = kind(sqlalchemy_url(self.database_url), pool_size=5, application=process)
+        return self._databases[process]
+
+    async def close(self) -> None:
+        for database in self._databases.values():
+            await database.close()
 
     async def clear(self) -> None:
         """Remove everything that a house left."""
@@ -158,6 +191,40 @@ class Ground:
             await self.admin.delete(path)
         for job in await self.admin.list(_JOBS):
             await self.admin.delete(f"{_JOBS}/{job['metadata']['name']}")
+        for pod in await self.admin.list(_PODS, fields="spec.nodeName!="):  # no kubelet lets go of them
+            at_once = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
+            with contextlib.suppress(KubeNotFound):
+                await self.admin._call("DELETE", f"{_PODS}/{pod['metadata']['name']}", None, at_once)
+        for event in await self.admin.list(_EVENTS, fields="reason=FailedCreate"):
+            await self.admin.delete(f"{_EVENTS}/{event['metadata']['name']}")
+        await self.admin.delete(f"{_QUOTAS}/none")
+
+    async def forbid(self, what: str) -> None:
+        """A quota of none (the house has no quota controller: its status is written here). Returns when it is in force."""
+        quota: Object = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}}
+        await self.admin.create(_QUOTAS, {**quota, "spec": {"hard": {what: "0"}}})
+        await self.admin.merge(f"{_QUOTAS}/none/status", {"status": {"hard": {what: "0"}, "used": {what: "0"}}})
+        await self._until_taken(what, False)
+
+    async def allow(self, what: str) -> None:
+        """No quota any more. Returns when that is in force."""
+        await self.admin.delete(f"{_QUOTAS}/none")
+        await self._until_taken(what, True)
+
+    async def _until_taken(self, what: str, wanted: bool) -> None:
+        path, sample = _SAMPLES[what]
+        async with asyncio.timeout(PATIENCE):
+            while await self._is_taken(path, sample) is not wanted:
+                await asyncio.sleep(0.02)
+
+    async def _is_taken(self, path: str, sample: Object) -> bool:
+        try:
+            await self.admin._call("POST", path, {"dryRun": "All"}, sample)
+        except KubeForbidden as refused:
+            if "exceeded quota" not in refused.message:
+                raise
+            return False
+        return True
 
 
 @dataclass
@@ -171,9 +238,10 @@ class House:
     resource_ttl: float = 86400.0
     models: Models = field(default_factory=lambda: Models("A", "B"))
     clock: list[float] = field(default_factory=lambda: [1000.0])
+    node: str | None = None
+    """The node that pods are bound to."""
     codes: list[int] = field(default_factory=list)
     """Exit codes of the runners, in order."""
-    ground_lost: bool = False
 
     async def __aenter__(self) -> House:
         self._token = wire.set(self.wire)
@@ -191,7 +259,7 @@ class House:
         # The api.
         self.store = objects.SeamObjects(self.folder / "objects")
         around = self._neighbours(keys, "api")
-        push(around.close)
+        push(around.bus.close)
         kube = await enter(SeamKube(from_file(kubeconfig("drishtiksha-api"))))
         options = api_app.Options(BASE, [], 300_000, Quota(), "http://ml", "service-key", "media-progress-events")
         self.api = api_app.build(around, MediaAnalyses(kube, NAMESPACE), Tokens("s" * 40, 3600), options)
@@ -211,16 +279,16 @@ class House:
 
         self.api.dispatcher.once = watched  # type: ignore[method-assign]
         self.person = await enter(httpx.AsyncClient(transport=_Direct(self.api.asgi), base_url=BASE))
+        side = metrics.build(around, self.api.gauges)
+        self.watcher = await enter(httpx.AsyncClient(transport=_Direct(side), base_url=BASE))
 
         # The door.
         around = self._neighbours(keys, "door")
-        push(around.close)
+        push(around.bus.close)
         self.hosts["door"] = ("door", door_app.build(around))
 
         # The operator.
-        database = SeamDatabase(sqlalchemy_url(self.ground.database_url), pool_size=5)
-        bus = Bus(self.ground.redis_url)
-        push(database.close)
+        database, bus = self.ground.database("operator"), Bus(self.ground.redis_url)
         push(bus.close)
         kube = await enter(SeamKube(from_file(kubeconfig("drishtiksha-operator"))))
         client = await enter(httpx.AsyncClient(transport=self.transport))
@@ -266,8 +334,7 @@ class House:
         wire.reset(self._token)
 
     def _neighbours(self, keys: SigningKeys, process: str) -> Neighbours:
-        database = SeamDatabase(sqlalchemy_url(self.ground.database_url), pool_size=5, application=process)
-        return Neighbours(database, Bus(self.ground.redis_url), self.store, keys, 3600.0)
+        return Neighbours(self.ground.database(process), Bus(self.ground.redis_url), self.store, keys, 3600.0)
 
     def _exchange_names(self) -> None:
         """Put the wire where the platform's modules find their libraries, and shorten their pauses."""
@@ -335,7 +402,7 @@ class House:
                     return
                 await asyncio.sleep(0.005)
 
-    async def carry_out(self, *, until_called: asyncio.Event | None = None) -> None:
+    async def carry_out(self) -> None:
         """What nodes do: run the pod of each Job that has not ended."""
         for job in await self.jobs():
             name = job["metadata"]["name"]
@@ -355,7 +422,7 @@ class House:
         ((runs, wishes, attempts, tombstones),) = await self.sql(
             "SELECT (SELECT count(*) FROM analysis_runs r JOIN media m ON m.id = r.media_id"
             " WHERE r.status IN ('QUEUED', 'PROCESSING') AND m.deleted_at IS NULL),"
-            " (SELECT count(*) FROM outbox), (SELECT count(*) FROM attempts WHERE job_ended_at IS NULL),"
+            " (SELECT count(*) FROM outbox WHERE rejected_at IS NULL), (SELECT count(*) FROM attempts WHERE job_ended_at IS NULL),"
             " (SELECT count(*) FROM media WHERE deleted_at IS NOT NULL)"
         )
         return runs, wishes, attempts, tombstones
@@ -363,8 +430,20 @@ class House:
     # -- the places ---------------------------------------------------------------------------------------------------
 
     async def sql(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        cursor = await self.sql_connection.execute(query.encode(), values)
+        cursor = await self.sql_connection.execute(query.encode(), values or None)
         return await cursor.fetchall() if cursor.description else []
+
+    async def grow_old(self, time: str) -> None:
+        """So much time passes for all rows alike, but for those of people and their sessions."""
+        columns = await self.sql(
+            "SELECT table_name, string_agg(format('%1$I = %1$I - %%L::interval', column_name), ', ')"
+            " FROM information_schema.columns WHERE table_schema = 'public' AND data_type = 'timestamp with time zone'"
+            " AND table_name NOT IN ('users', 'sessions') GROUP BY table_name"
+        )
+        async with self.sql_connection.transaction():
+            await self.sql("SET LOCAL session_replication_role = replica")  # the guards do not know of time machines
+            for table, changes in columns:
+                await self.sql(f"UPDATE {table} SET {changes.replace('%L', repr(time))}")
 
     async def jobs(self) -> list[Object]:
         found = await self.ground.admin.list(_JOBS)
@@ -372,6 +451,12 @@ class House:
 
     async def resources(self) -> list[Object]:
         return await self.ground.admin.list(_RESOURCES)
+
+    async def refused_pod(self) -> None:
+        """Wait until the Job controller has said that it may not make a pod."""
+        async with asyncio.timeout(PATIENCE):
+            while not await self.ground.admin.list(_EVENTS, fields="reason=FailedCreate"):
+                await asyncio.sleep(0.02)
 
     async def lose_resource(self) -> None:
         """Take the resources away as a wiped etcd does: finalizer and Jobs, too."""
@@ -390,16 +475,33 @@ class House:
         return task
 
     async def _run_pod(self, job: Object) -> None:
+        """From the pod's start to the end of its Job. A Job that was deleted meanwhile takes its pod with it."""
         pod = await self._pod_of(job)
         if pod is None:
             return
-        environ = {"TMPDIR": str(self.folder)}
-        for entry in pod["spec"]["containers"][0]["env"]:
-            environ.setdefault(entry["name"], await self._value(entry))
+        try:
+            environ = await self._environ(pod)
+        except KubeNotFound:
+            return
         async with asyncio.timeout(PATIENCE):
             code = await drishtiksha_jobrunner.run.run(environment.read(environ), self.timing)
         self.codes.append(code)
         await _forgiving(self._end, job, pod, code)
+
+    async def _environ(self, pod: Object) -> dict[str, str]:
+        if self.node is not None:
+            target = {"apiVersion": "v1", "kind": "Node", "name": self.node}
+            binding = {
+                "apiVersion": "v1",
+                "kind": "Binding",
+                "metadata": {"name": pod["metadata"]["name"]},
+                "target": target,
+            }
+            await self.ground.admin.create(f"{_PODS}/{pod['metadata']['name']}/binding", binding)
+        environ = {"TMPDIR": str(self.folder)}
+        for entry in pod["spec"]["containers"][0]["env"]:
+            environ.setdefault(entry["name"], await self._value(entry))
+        return environ
 
     async def _value(self, entry: Object) -> str:
         told = (entry.get("valueFrom") or {}).get("secretKeyRef")

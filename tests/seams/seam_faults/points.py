@@ -12,9 +12,7 @@ from datetime import timedelta
 from drishtiksha.audit import report
 from drishtiksha.audit.audit import Places, verify
 from drishtiksha.audit.limits import Limits
-from drishtiksha.database.session import Database
 from drishtiksha.objects.local import LocalObjects
-from drishtiksha.settings import sqlalchemy_url
 
 from .house import NAMESPACE, Ground, House
 from .stories import STORIES, Outcome
@@ -70,12 +68,8 @@ async def audit(ground: Ground, house: House) -> None:
     """The witness finds nothing, once orphans have been collected; numbers, doubles and bytes are among its questions."""
     house.api.janitor._grace = timedelta(seconds=-60)  # long ago
     await house.janitor_gate.turn()
-    database = Database(sqlalchemy_url(ground.database_url), pool_size=1, application="witness")
-    try:
-        places = Places(database, ground.admin, NAMESPACE, LocalObjects(house.folder / "objects"))
-        found = await verify(places, Limits(grace=0.0, orphan_age=0.0), deep=True, patience=15.0)
-    finally:
-        await database.close()
+    places = Places(ground.database("witness"), ground.admin, NAMESPACE, LocalObjects(house.folder / "objects"))
+    found = await verify(places, Limits(grace=0.0, orphan_age=0.0), deep=True, patience=15.0)
     if not found.clean:
         raise Wrong("\n".join(report.lines(found)))
 

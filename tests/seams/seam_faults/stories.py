@@ -13,7 +13,7 @@ from typing import Any
 
 from drishtiksha.bus import USERS, Bus
 
-from .house import HASTY, House
+from .house import HASTY, PODS, RESOURCES, House
 from .people import Dishonest, Person, picture
 
 Outcome = dict[str, Any]
@@ -22,13 +22,17 @@ Telling = Callable[[House], Awaitable[Outcome]]
 STORIES: dict[str, Story] = {}
 
 
+def _one_model(house: House) -> None:
+    house.models.names = ("A",)
+
+
 @dataclass(frozen=True)
 class Story:
     """`prepare` sets the house up before it is entered. `rests`: once it is over, nobody writes anything more."""
 
     name: str
     tell: Telling
-    prepare: Callable[[House], None] = lambda _: None
+    prepare: Callable[[House], None] = _one_model
     rests: bool = True
 
 
@@ -62,7 +66,11 @@ async def ending(person: Person) -> Outcome:
     return {"media": media, "resources": phases}
 
 
-@story("an upload becomes a verdict")
+def _with_a_node(house: House) -> None:
+    house.node = "node-1"
+
+
+@story("an upload becomes a verdict", prepare=_with_a_node)
 async def upload(house: House) -> Outcome:
     person = await Person(house).sign_up()
     media = await person.upload()
@@ -74,6 +82,7 @@ async def upload(house: House) -> Outcome:
 
 
 def _failing_once(house: House) -> None:
+    _one_model(house)
     house.models.failing = {"A": 1}
 
 
@@ -148,6 +157,7 @@ async def lost(house: House) -> Outcome:
 
 
 def _short_lived(house: House) -> None:
+    _one_model(house)
     house.resource_ttl = 0.000001
 
 
@@ -180,6 +190,7 @@ async def account(house: House) -> Outcome:
     run = await person.ask("GET", f"/media/{media['id']}/runs/1")
     links = [link["url"] for a in (await person.look(media["id"]))["analyses"] for link in a["artifacts"]]
     sizes = [len(await person.download(link)) > 0 for link in links]
+    counted = [(await house.watcher.get("/metrics")).status_code for _ in range(2)]
     queue = await person.ask("GET", "/monitoring/queue-status")
     server = await person.ask("GET", "/monitoring/server-status")
     ready = [(await person._once("GET", "/readyz")).status_code for _ in range(2)]
@@ -198,7 +209,54 @@ async def account(house: House) -> Outcome:
     codes = [a.status_code for a in (changed, described, run, queue, server, new, out, gone)]
     profile = (await person.ask("GET", "/auth/profile")).json()["data"]["bio"]
     told = (await person.look(media["id"]))["description"]
-    return {**await ending(person), "codes": codes, "ready": 200 in ready, "said": (profile, told, sizes)}
+    return {
+        **await ending(person),
+        "codes": codes,
+        "ready": (200 in ready, 200 in counted),
+        "said": (profile, told, sizes),
+    }
+
+
+@story("a run waits longer than its age limit", prepare=_failing_once)
+async def too_old(house: House) -> Outcome:
+    person = await Person(house).sign_up()
+    await person.upload()
+    while not house.models.asked:
+        await house.round()
+    await house.grow_old("7 days 1 hour")
+    await house.settle()
+    return await ending(person)
+
+
+@story("the cluster makes no pod")
+async def no_pod(house: House) -> Outcome:
+    person = await Person(house).sign_up()
+    await house.ground.forbid(PODS)
+    await person.upload()
+    while not await house.jobs():
+        await house.round(pods=False)
+    await house.refused_pod()
+    await house.grow_old("1 minute")
+    await house.round(pods=False)
+    await house.grow_old("10 minutes")
+    while any(await house.open()):
+        await house.round(pods=False)
+    await house.ground.allow(PODS)
+    return await ending(person)
+
+
+@story("the cluster does not take the resource for a day")
+async def not_taken(house: House) -> Outcome:
+    person = await Person(house).sign_up()
+    await house.ground.forbid(RESOURCES)
+    await person.upload()
+    await house.dispatch()
+    await house.grow_old("25 hours")
+    async with asyncio.timeout(60):
+        while (await house.open())[0]:
+            await house.round()
+    await house.ground.allow(RESOURCES)
+    return await ending(person)
 
 
 @story("a listener is told everything once and in order")
