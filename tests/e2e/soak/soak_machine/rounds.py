@@ -18,7 +18,7 @@ from .plan import Step
 from .stillness import disturbances
 from .troubles import SECOND
 
-SETTLES = 240.0
+SETTLES = 150.0
 """Seconds within which everything ends after healing, on a busy machine: three backoffs and the silence of a lost node."""
 TOMBSTONES = "180"
 """Seconds by which the clock jumps once all runs have ended, so that the two minutes of a tombstone need not be waited for."""
