@@ -19,16 +19,16 @@ from figures import Claim, Table, record
 from soak_machine.ground import Ground
 from soak_machine.hands import Hands
 from soak_machine.plan import CALM, WILD, Step, draw, read, rules_of
-from soak_machine.rounds import Told, finish, play
+from soak_machine.rounds import SETTLES, Told, finish, play
 from world import World, wait_for
 
 from drishtiksha_cli.demo_media import DemoFile
 from drishtiksha_devcluster import cluster
 
-SEEDS = (11, 27, 35)
+SEEDS = (177, 249)
 STEPS = 50
-CALM_SEED, CALM_STEPS = 3, 18
-WIPES = 20
+CALM_SEED, CALM_STEPS = 5, 16
+WIPES = int(os.environ.get("DRISHTIKSHA_SOAK_WIPES", "20"))
 SETTINGS = {
     "DRISHTIKSHA_ATTEMPTS": "5",
     "DRISHTIKSHA_SILENCE": "20s",
@@ -110,7 +110,8 @@ def test_etcd_wiped_in_mid_flight_loses_nothing(ground: Ground, wild_world: Worl
             hands.take(Step("upload", ("0", ("picture", "recording")[number % 2])))
             if number % 4 == 3:
                 hands.take(Step("delete", (str(number - 1),)))
-            wait_for("work to be under way", lambda: _under_way(wild_world), 60)
+            wait_for("work to be under way", lambda: _under_way(wild_world), 90)
+            print(f"# wipe {number + 1} of {WIPES}", flush=True)
             hands.take(Step("wipe_etcd"))
             wiped += 1
         _wipes.append((wiped, finish(hands)))
@@ -150,7 +151,7 @@ def test_the_seeds_of_the_suite_use_every_rule_and_undo_what_they_do() -> None:
     steps = [step for seed in SEEDS for step in draw(seed, STEPS, WILD)]
     assert set(WILD) <= set(rules_of(steps))
     assert set(CALM) <= set(WILD)
-    for begun, undone in (("kill", "start"), ("node_fault", "node_calm"), ("kill_valkey", "start_valkey")):
+    for begun, undone in (("kill", "start"), ("node_fault", "node_calm"), ("pause", "resume")):
         assert [s.rule for s in steps].count(begun) == [s.rule for s in steps].count(undone)
     assert all(callable(getattr(Hands, step.rule)) for step in steps)
 
@@ -175,20 +176,20 @@ def _write_figures() -> None:
                 "all",
                 f"{right} of {accepted}, in {len(_rounds)} rounds of {sum(steps.values())} steps and {sum(faults.values())} troubles",
                 right == accepted,
-                "the outbox forgets a wish before it is carried out: a run stays QUEUED",
+                "an erasure's wish is thrown away before the tombstone's time: nothing is ever erased",
             ),
             Claim(
                 "etcd wiped in mid-flight",
                 "≥ 20 times, all right",
                 f"{wipes} times, {wiped.ended_right + wiped.deleted} of {wiped.accepted} uploads right",
-                wipes >= WIPES and wiped.ended_right + wiped.deleted == wiped.accepted,
+                wipes >= 20 and wiped.ended_right + wiped.deleted == wiped.accepted,
                 "the operator does not make a lost resource again: the run never ends",
             ),
             Claim(
                 "time from healing until nothing is open",
                 "minutes",
                 f"p50 {statistics.median(settled):.0f} s, max {max(settled):.0f} s",
-                max(settled) < 240,
+                max(settled) < SETTLES,
                 "the sweep is switched off: it never settles",
             ),
             Claim(
@@ -203,7 +204,7 @@ def _write_figures() -> None:
                 "0",
                 "0 after each round",
                 True,
-                "the status is written at each look: writes are counted",
+                "each sweep asks the cluster to delete something: the request is named",
             ),
         ],
         words="A round draws its steps from a seed: uploads, reruns, cancellations and deletions while processes, nodes, "

@@ -1,4 +1,4 @@
-"""Takes the steps of a plan: one method per rule. What is answered becomes a promise, what is broken becomes weather.
+"""Takes the steps of a plan: one method per rule. What is answered becomes a promise; `troubles` does the breaking.
 
 A neighbour that is away is no failure here (503, or no answer); any other answer than those of the contract is.
 """
@@ -6,26 +6,20 @@ A neighbour that is away is no failure here (503, or no answer); any other answe
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import subprocess
 from collections import Counter
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
-import psutil
-from world import Running, World
+from world import World
 
-from drishtiksha_devcluster import apps
 from drishtiksha_devcluster.ephemeral import KubectlFailed
-from drishtiksha_devcluster.ports import free_port
 
-from .clock import jump
-from .company import Company, Customer, Ear, Promise, now
+from .company import Customer, Ear, Promise, now
 from .ground import Ground
-from .plan import Step
-from .weather import Weather, script_file
+from .plan import BURST, PAUSED, Step
+from .troubles import SECOND, Troubles
 
 BAD = {
     "text": ("notes.mp4", b"these are words and no video\n" * 20),
@@ -33,26 +27,18 @@ BAD = {
     "torn": ("torn.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 200),
     "playlist": ("list.mp4", b"#EXTM3U\n#EXTINF:10,\nfile:///etc/passwd\n"),
 }
-SECOND = "operator-2"
 
 
-class Hands:
-    """One world, and its ground where it has one of its own."""
+class Hands(Troubles):
+    """One world, and its ground where it has one of its own; a person's rules here, the troubles in `troubles`."""
 
     def __init__(self, world: World, files: dict[str, Path], ground: Ground | None = None) -> None:
-        self.world, self.ground, self.files = world, ground, files
-        self.company, self.weather = Company(), Weather()
+        super().__init__(world, ground)
+        self.files = files
         self.steps: Counter[str] = Counter()
-        self.away: set[str] = set()
-        """Processes that we keep dead for now."""
         self.came_back: Counter[str] = Counter()
         """Processes that ended by themselves and were started again, as a supervisor does."""
-        wiring = world.wiring
-        ports = {**wiring.ports, "operator-metrics": free_port()}
-        second = replace(apps.operator(replace(wiring, ports=ports)), name=SECOND)
-        world.processes.setdefault(SECOND, Running(second, world.folder / f"{SECOND}.log"))
-        self.away.add(SECOND)
-        self.models("whole")
+        self.models("well")
 
     # -- the course of things -----------------------------------------------------------------------------------------
 
@@ -61,6 +47,21 @@ class Hands:
         getattr(self, step.rule)(*step.words)
         self.steps[step.rule] += 1
         self.keep_alive()
+
+    def heal(self) -> None:
+        """No trouble any more: every process runs, every node obeys, every model answers, everybody listens."""
+        self.models("whole")
+        if self.ground is not None:
+            for name in PAUSED:
+                self.resume(name)
+            self.node_calm()
+            self.start_valkey()
+        for name in self.away - {SECOND}:
+            self.start(name)
+        for person in self.company.people:
+            person.listening = set(range(len(person.ears)))
+        for kind in {spell.kind for spell in self.weather.spells if spell.kind != "two operators"}:
+            self.weather.end(kind)
 
     def keep_alive(self) -> None:
         """Start again what has ended by itself; bring ears back that should listen."""
@@ -104,16 +105,28 @@ class Hands:
         if person is None:
             self.company.uploads.append(None)
             return
+        self.company.uploads.append(self._upload(person, kind, len(self.company.uploads)))
+
+    def burst(self, number: str, kind: str) -> None:
+        """Several uploads of one person at the same time."""
+        person = self.person(number)
+        if person is None:
+            self.company.uploads += [None] * BURST
+            return
+        first = len(self.company.uploads)
+        with ThreadPoolExecutor(BURST) as pool:
+            sent = [pool.submit(self._upload, person, kind, first + n) for n in range(BURST)]
+        self.company.uploads += [one.result() for one in sent]
+
+    def _upload(self, person: Customer, kind: str, number: int) -> Promise | None:
         path = self.files[kind]
-        filename = f"u{len(self.company.uploads)}-{kind}{path.suffix}"
+        filename = f"u{number}-{kind}{path.suffix}"
         began = now()
         answer = _expect(person.ask("POST", "/media", files={"file": (filename, path.read_bytes())}), 202)
         if answer is None:
             self.company.unsure[filename] = (person, began)
-            self.company.uploads.append(None)
-            return
-        told = answer.json()["data"]
-        self.company.uploads.append(Promise(told["id"], person, filename, began))
+            return None
+        return Promise(answer.json()["data"]["id"], person, filename, began)
 
     def upload_bad(self, number: str, kind: str) -> None:
         person = self.person(number)
@@ -162,98 +175,6 @@ class Hands:
             person.listening.discard(ear)
             person.ears[ear].hang_up()
 
-    # -- our processes ------------------------------------------------------------------------------------------------
-
-    def models(self, script: str) -> None:
-        self.world.script(script_file(script))
-        self.weather.tell(script)
-
-    def kill(self, name: str) -> None:
-        self.weather.begin(f"{name} away")
-        self.away.add(name)
-        self.world[name].kill()
-
-    def start(self, name: str) -> None:
-        if name in self.away:
-            self.away.discard(name)
-            self.world[name].start(ready=False)
-        self.weather.end(f"{name} away")
-
-    def second_operator(self) -> None:
-        self.weather.begin("two operators")
-        self.start(SECOND)
-
-    def one_operator(self) -> None:
-        self.away.add(SECOND)
-        self.world[SECOND].kill()
-        self.weather.end("two operators")
-
-    def kill_runner(self) -> None:
-        door = self.world.wiring.door_url
-        runners = sorted(p.pid for p in psutil.process_iter() if _is_runner(p, door))
-        if runners:
-            self.weather.strike("runner killed")
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(runners[len(runners) // 2], signal.SIGKILL)
-
-    # -- the ground ---------------------------------------------------------------------------------------------------
-
-    def node_fault(self, kind: str) -> None:
-        self.weather.begin(f"node: {kind}")
-        self._ground.trouble(kind, self.world.namespace)
-
-    def node_calm(self) -> None:
-        self._ground.trouble(None, self.world.namespace)
-        for kind in {s.kind for s in self.weather.spells if s.kind.startswith("node: ")}:
-            self.weather.end(kind)
-
-    def restart_node(self) -> None:
-        self.weather.strike("node killed")
-        self._ground.restart("cpu-0")
-
-    def kill_control_plane(self, name: str) -> None:
-        self.weather.strike(f"{name} killed")
-        self._ground.restart(name)
-
-    def compact_etcd(self) -> None:
-        self.weather.strike("etcd compacted")
-        self._ground.compact()
-
-    def wipe_etcd(self) -> None:
-        self.weather.begin("etcd wiped")
-        self._ground.wipe(self.world.namespace)
-        self.weather.end("etcd wiped")
-
-    def restart_postgres(self) -> None:
-        self.weather.strike("postgres killed")
-        self._ground.restart("postgres")
-
-    def flush_valkey(self) -> None:
-        if self._ground["valkey"].alive:
-            self.weather.strike("valkey flushed")
-            self._ground.flush()
-
-    def kill_valkey(self) -> None:
-        self.weather.begin("valkey away")
-        self._ground["valkey"].kill()
-
-    def start_valkey(self) -> None:
-        if not self._ground["valkey"].alive:
-            self._ground["valkey"].start()
-        self.weather.end("valkey away")
-
-    def jump(self, seconds: str) -> None:
-        """The database's clock seems to run ahead: all rows are aged at once, and our notes with them."""
-        self.weather.strike("clock jumped")
-        jump(self.world.database_url, float(seconds))
-        self.weather.shift(float(seconds))
-        self.company.shift(float(seconds))
-
-    @property
-    def _ground(self) -> Ground:
-        assert self.ground is not None, "this rule wants a ground of its own"
-        return self.ground
-
 
 def _expect(answer: httpx.Response | None, *statuses: int) -> httpx.Response | None:
     """The answer, if it is one of these; None when there was none, or somebody's neighbour is away."""
@@ -261,11 +182,3 @@ def _expect(answer: httpx.Response | None, *statuses: int) -> httpx.Response | N
         return None
     assert answer.status_code in statuses, f"{answer.request.method} {answer.request.url}: {answer.text[:500]}"
     return answer
-
-
-def _is_runner(process: psutil.Process, door_url: str) -> bool:
-    try:
-        words = process.cmdline()
-        return "drishtiksha_jobrunner.main" in words and process.environ().get("DRISHTIKSHA_DOOR_URL") == door_url
-    except psutil.Error:
-        return False

@@ -14,8 +14,13 @@ PEOPLE = 4
 FILES = ("clip", "picture", "recording")
 BAD_FILES = ("text", "empty", "torn", "playlist")
 PROCESSES = ("api", "door", "operator", "modelserver")
+PAUSED = (*PROCESSES, "valkey")
+"""What may be stopped (SIGSTOP) and go on later, knowing nothing of the time between."""
+BURST = 4
+"""Uploads at once."""
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 NODE_FAULTS = ("twin", "freeze", "evict", "oom", "image-pull", "pending", "lost")
+OF_MEDIA = ("rerun", "cancel", "cancel_by_kubectl", "delete")
 JUMPS = ("30", "130")
 """Seconds by which the database's clock seems to run ahead."""
 
@@ -44,6 +49,7 @@ SCRIPTS: dict[str, dict[str, dict[str, object]]] = {
 CALM = {
     "sign_up": 3,
     "upload": 24,
+    "burst": 3,
     "upload_bad": 4,
     "rerun": 9,
     "cancel": 5,
@@ -60,6 +66,7 @@ CALM = {
 
 WILD = CALM | {
     "node_fault": 8,
+    "pause": 5,
     "restart_node": 2,
     "kill_control_plane": 4,
     "compact_etcd": 2,
@@ -96,21 +103,25 @@ def draw(seed: int, steps: int, rules: dict[str, int]) -> list[Step]:
     dice = random.Random(seed)
     drawn = [Step("sign_up", (), 0.0), Step("listen", ("0",), 0.0)]
     people, files = 1, 0
+    deleted: set[int] = set()
     due: list[tuple[int, Step]] = []
     """Steps that undo earlier ones, with the place where they come."""
     while len(drawn) < steps:
         rule = dice.choices(list(rules), list(rules.values()))[0]
         if rule == "sign_up" and people == PEOPLE:
             rule = "upload"
-        if files == 0 and rule in ("rerun", "cancel", "cancel_by_kubectl", "delete"):
+        living = [number for number in range(files) if number not in deleted]
+        if not living and rule in OF_MEDIA:
             rule = "upload"
-        step = Step(rule, _words(rule, dice, people, files), round(dice.uniform(0.1, 1.3), 1))
+        step = Step(rule, _words(rule, dice, people, living), round(dice.uniform(0.1, 1.3), 1))
         if (undo := _undo(step)) is not None:
             if any(undo == waiting for _, waiting in due):
                 continue
             due.append((len(drawn) + dice.randint(2, 6), undo))
         people += rule == "sign_up"
-        files += rule == "upload"
+        files += {"upload": 1, "burst": BURST}.get(rule, 0)
+        if rule == "delete":
+            deleted.add(int(step.words[0]))
         drawn.append(step)
         for entry in [entry for entry in due if entry[0] <= len(drawn)]:
             due.remove(entry)
@@ -129,19 +140,20 @@ def rules_of(steps: Sequence[Step]) -> Collection[str]:
     return {step.rule for step in steps}
 
 
-def _words(rule: str, dice: random.Random, people: int, files: int) -> tuple[str, ...]:
+def _words(rule: str, dice: random.Random, people: int, living: list[int]) -> tuple[str, ...]:
     """What is chosen when a rule is drawn. A file that was not accepted is passed over when the step is taken."""
-    if rule == "upload":
+    if rule in ("upload", "burst"):
         return str(dice.randrange(people)), dice.choice(FILES)
     if rule == "upload_bad":
         return str(dice.randrange(people)), dice.choice(BAD_FILES)
     if rule in ("listen", "hang_up"):
         return (str(dice.randrange(people)),)
-    if rule in ("rerun", "cancel", "cancel_by_kubectl", "delete"):
+    if rule in OF_MEDIA:
         # Mostly one of the last: there something is under way.
-        return (str(max(0, files - 1 - dice.choice((0, 0, 0, 1, 1, 2, 3, 5)))),)
+        return (str(living[max(-len(living), -1 - dice.choice((0, 0, 0, 1, 1, 2, 3, 5)))]),)
     one_of = {
         "kill": PROCESSES,
+        "pause": PAUSED,
         "models": tuple(name for name in SCRIPTS if name != "whole"),
         "node_fault": NODE_FAULTS,
         "kill_control_plane": CONTROL_PLANE,
@@ -152,7 +164,7 @@ def _words(rule: str, dice: random.Random, people: int, files: int) -> tuple[str
 
 def _undo(step: Step) -> Step | None:
     """The step that ends what this one begins; None when it ends by itself."""
-    if step.rule == "kill":
-        return Step("start", step.words, 0.5)
+    if step.rule in ("kill", "pause"):
+        return Step({"kill": "start", "pause": "resume"}[step.rule], step.words, 0.5)
     ends = {"node_fault": "node_calm", "kill_valkey": "start_valkey", "second_operator": "one_operator"}
     return Step(ends[step.rule], (), 0.5) if step.rule in ends else None

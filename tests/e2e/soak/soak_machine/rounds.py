@@ -12,19 +12,20 @@ from pathlib import Path
 from world import World, wait_for
 
 from .ground import Ground
-from .hands import SECOND, Hands
+from .hands import Hands
 from .judge import complaints, resolve
 from .plan import Step
 from .stillness import disturbances
+from .troubles import SECOND
 
-SETTLES = 240.0
+SETTLES = 150.0
 """Seconds within which everything ends after healing, on a busy machine: three backoffs and the silence of a lost node."""
 TOMBSTONES = "180"
-"""Seconds by which the clock jumps at the end, so that the two minutes of a tombstone need not be waited for."""
+"""Seconds by which the clock jumps once all runs have ended, so that the two minutes of a tombstone need not be waited for."""
 
 _OPEN = """
 SELECT (SELECT count(*) FROM analysis_runs WHERE finished_at IS NULL), (SELECT count(*) FROM attempts WHERE job_ended_at IS NULL),
-  (SELECT count(*) FROM outbox), (SELECT count(*) FROM media WHERE deleted_at IS NOT NULL)
+  (SELECT count(*) FROM outbox WHERE kind = 'create'), (SELECT count(*) FROM media WHERE deleted_at IS NOT NULL)
 """
 
 
@@ -44,9 +45,7 @@ class Told:
     converged: float = 0.0
 
 
-def play(
-    world: World, steps: Sequence[Step], files: dict[str, Path], ground: Ground | None = None, *, still: bool = True
-) -> Told:
+def play(world: World, steps: Sequence[Step], files: dict[str, Path], ground: Ground | None = None) -> Told:
     """One round with people of its own. AssertionError with every broken promise, and the trace before it in the output."""
     hands = Hands(world, files, ground)
     try:
@@ -54,7 +53,7 @@ def play(
             print(f"{step}" if number else f"# a round of {len(steps)} steps\n{step}", flush=True)
             hands.take(step)
             time.sleep(step.pause)
-        return finish(hands, still=still)
+        return finish(hands)
     finally:
         hands.company.close()
         hands.world[SECOND].kill()
@@ -62,47 +61,35 @@ def play(
             hands.node_calm()
 
 
-def finish(hands: Hands, *, still: bool = True) -> Told:
+def finish(hands: Hands) -> Told:
     """Heal, settle, judge."""
     world, company, weather = hands.world, hands.company, hands.weather
-    heal(hands)
+    hands.heal()
     began = time.monotonic()
     settle(hands)
     told = Told(hands.steps, weather.counts, hands.came_back, converged=time.monotonic() - began)
+    hands.jump(TOMBSTONES)
+    settle(hands, erasures=True)
     resolve(company, world)
     broken = complaints(world, company, weather)
     assert not broken, "\n".join(broken)
     world.verify(patience=60.0, deep=True)
     _same_answers(hands, told)
-    if still:
-        written = disturbances(world, hands.ground.audit_log if hands.ground else None)
-        assert not written, "after everything had settled:\n" + "\n".join(written)
+    written = disturbances(world, hands.ground.audit_log if hands.ground else None)
+    assert not written, "after everything had settled:\n" + "\n".join(written)
     return told
 
 
-def heal(hands: Hands) -> None:
-    """No trouble any more: every process runs, every node obeys, every model answers, everybody listens."""
-    hands.models("whole")
-    if hands.ground is not None:
-        hands.node_calm()
-        hands.start_valkey()
-    for name in list(hands.away - {SECOND}):
-        hands.start(name)
-    for person in hands.company.people:
-        person.listening = set(range(len(person.ears)))
-    hands.jump(TOMBSTONES)
-    for kind in {spell.kind for spell in hands.weather.spells if spell.kind != "two operators"}:
-        hands.weather.end(kind)
-
-
-def settle(hands: Hands) -> None:
-    """Until nothing is open in the rows and every ear has heard everything. The supervisor's work goes on."""
+def settle(hands: Hands, *, erasures: bool = False) -> None:
+    """Until nothing is open in the rows and every ear has heard everything; with `erasures` no tombstone either."""
 
     def open_ends() -> str:
         hands.keep_alive()
         ((runs, attempts, wishes, tombstones),) = hands.world.sql(_OPEN)
         deaf = sum(ear.last < _last(hands, person.id) for person in hands.company.people for ear in person.ears)
-        found = {"runs": runs, "attempts": attempts, "wishes": wishes, "tombstones": tombstones, "deaf ears": deaf}
+        found = {"runs": runs, "attempts": attempts, "wishes": wishes, "deaf ears": deaf}
+        if erasures:
+            found["tombstones"] = tombstones
         return ", ".join(f"{count} {what}" for what, count in found.items() if count)
 
     end = time.monotonic() + SETTLES
