@@ -100,6 +100,8 @@ class Connection(HttpToolsProtocol):
         elif not self._parting and not self.transport.is_closing():
             self._parting = True
             self.transport.write_eof()
+            self.flow.resume_reading()
+            self._wait(REST_SECONDS, self._rest_is_late)
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -41,6 +41,8 @@ class Application:
         await send({"type": "http.response.body", "body": body[:1], "more_body": True})
         if scope["path"] == "/later":
             await self.released.wait()
+        if scope["path"] == "/broken":
+            raise RuntimeError("in the middle of an answer")
         await send({"type": "http.response.body", "body": body[1:], "more_body": True})
         await send({"type": "http.response.body", "body": b""})
         self.ended += 1
@@ -187,6 +189,16 @@ async def test_who_never_ends_a_body_after_the_last_answer_is_hung_up_on(server:
     dripping = asyncio.create_task(last.drip(b"x" * 100_000, 0.02))
     await server.deserted()
     last.close()
+    await dripping
+
+
+async def test_an_exchange_that_breaks_in_the_middle_ends_whatever_the_client_does(server: Served) -> None:
+    broken = await server.connect()
+    await broken.say(b"POST /broken HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+    dripping = asyncio.create_task(broken.drip(b"x" * 100_000, 0.02))
+    assert (await broken.all()).endswith(b"\r\n\r\nh")
+    await server.deserted()
+    broken.close()
     await dripping
 
 
