@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import http
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -22,6 +22,8 @@ MAX_HEAD = 32 * 1024
 """Bytes of a head, and at most one read of the socket more."""
 REST_SECONDS = 30.0
 """A body that nobody wants any more, because its request has been answered, may go on so long; then we hang up."""
+READ, ENOUGH = 64 * 1024, 16 * 1024
+"""Bytes of one read of the socket (asyncio would take 256 KiB), and of a body that may wait before we stop reading."""
 UNREAD_SECONDS, MIN_READ = 30.0, 64 * 1024
 """A client that we wait for must take so many bytes of its answer, or all there are, in each span of so many seconds."""
 
@@ -35,9 +37,11 @@ class Connection(HttpToolsProtocol):
         self._head = 0  # bytes of the head that has begun
         self._waiting: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
+        self._parting = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        setattr(transport, "max_size", READ)  # noqa: B010 - asyncio has no other way to say it
         self._wait(HEAD_SECONDS, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -63,18 +67,40 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._stop_waiting()
         self._between, self._head = False, 0
+        if self._parting:
+            return
         super().on_headers_complete()
+        if self.cycle is not None:
+            self.cycle.transport = cast(asyncio.Transport, _Gently(self))
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        if self._owes_an_answer() and len(self.cycle.body) > ENOUGH:
+            self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
         self._between, self._head = True, 0
         super().on_message_complete()
-        if self._waiting is not None:  # for this rest; uvicorn has no clock running any more
+        if self._parting:
+            self.transport.close()
+        elif self._waiting is not None:  # for this rest; uvicorn has no clock running any more
             self._wait(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if not self._between and self.cycle.response_complete and not self.transport.is_closing():
             self._unset_keepalive_if_required()
+            self._wait(REST_SECONDS, self._rest_is_late)
+
+    def part(self) -> None:
+        """Close after an answer. With a body still on its way the kernel would take the answer back (a reset), so we say
+        that it was the last and read on for a while."""
+        if self._between or not self.transport.can_write_eof():
+            self.transport.close()
+        elif not self._parting and not self.transport.is_closing():
+            self._parting = True
+            self.transport.write_eof()
+            self.flow.resume_reading()
             self._wait(REST_SECONDS, self._rest_is_late)
 
     def pause_writing(self) -> None:
@@ -145,3 +171,12 @@ class Connection(HttpToolsProtocol):
         head = f"HTTP/1.1 {status} {phrase}\r\ncontent-type: text/plain; charset=utf-8\r\n"
         self.transport.write(f"{head}content-length: {len(text)}\r\nconnection: close\r\n\r\n".encode() + text)
         self._hang_up(f"the {why}")
+
+
+class _Gently:
+    """What an exchange of uvicorn's asks of a transport; its end goes through `Connection.part`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.write = connection.transport.write
+        self.is_closing = connection.transport.is_closing
+        self.close = connection.part

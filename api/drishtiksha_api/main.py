@@ -28,6 +28,7 @@ _GRACE = {"serve": 3, "door": 30}
 
 
 _DESCRIPTORS = 65_536
+"""So many a process takes if it may; what they cost, they cost only when they are open."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -41,6 +41,8 @@ class Application:
         await send({"type": "http.response.body", "body": body[:1], "more_body": True})
         if scope["path"] == "/later":
             await self.released.wait()
+        if scope["path"] == "/broken":
+            raise RuntimeError("in the middle of an answer")
         await send({"type": "http.response.body", "body": body[1:], "more_body": True})
         await send({"type": "http.response.body", "body": b""})
         self.ended += 1
@@ -166,6 +168,38 @@ async def test_the_rest_of_a_body_that_nobody_wants_is_waited_for_only_so_long(s
         await server.deserted()
     await dripping
     assert [line["event"] for line in logs] == ["hung up: a body went on long after its answer"]
+
+
+async def test_who_is_refused_in_the_middle_of_a_body_can_read_why(server: Served) -> None:
+    last, body = await server.connect(), b"x" * BIG
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+    await last.say(head)
+    while not server.server.server_state.total_requests:
+        await asyncio.sleep(0.01)
+    assert await last.say(body)
+    assert await last.answer() == (200, b"hello")
+    assert await last.all() == b""
+    await server.deserted()
+
+
+async def test_who_never_ends_a_body_after_the_last_answer_is_hung_up_on(server: Served) -> None:
+    last = await server.connect()
+    await last.say(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 100000\r\n\r\n")
+    assert await last.answer() == (200, b"hello")
+    dripping = asyncio.create_task(last.drip(b"x" * 100_000, 0.02))
+    await server.deserted()
+    last.close()
+    await dripping
+
+
+async def test_an_exchange_that_breaks_in_the_middle_ends_whatever_the_client_does(server: Served) -> None:
+    broken = await server.connect()
+    await broken.say(b"POST /broken HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+    dripping = asyncio.create_task(broken.drip(b"x" * 100_000, 0.02))
+    assert (await broken.all()).endswith(b"\r\n\r\nh")
+    await server.deserted()
+    broken.close()
+    await dripping
 
 
 async def test_a_client_that_ends_its_body_after_the_answer_may_ask_again(server: Served) -> None:
