@@ -93,7 +93,7 @@ class Shown:
         record("nodes", "Nodes that misbehave", COMMAND, claims, words=words, table=Table(("fault", "ended"), rows))
 
 
-FAULTS = 24
+FAULTS = 25
 """How many faults the three files show in all."""
 shown = Shown()
 
