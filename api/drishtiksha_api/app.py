@@ -38,6 +38,7 @@ from .mlstatus import MLStatus
 from .neighbours import Neighbours
 from .passwords import Passwords
 from .pollers import Pollers
+from .polls import Polls
 from .principal import Doorkeeper
 from .readiness import say_who_is_missing
 from .relay import Relay
@@ -136,7 +137,7 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
     relay = Relay(events, store, links, _emitter(sio), sockets.taker(sio), Ticks(Results(database).owner))
     sockets.Sockets(sio, doorkeeper, relay)
     dressed: ASGIApp = Edge(CrossOrigin(rest, options.frontend_urls))
-    asgi = Pollers(socketio.ASGIApp(sio, other_asgi_app=dressed))
+    asgi = Pollers(Polls(socketio.ASGIApp(sio, other_asgi_app=dressed), sio))
     janitor = Janitor(database, store, around.objects)
     return Api(asgi, rest, GaugeCache(counts), dispatcher, janitor, relay, around, options.ml_channel)
 

@@ -146,12 +146,13 @@ class FaultProxy:
 
         self._do(change)
 
-    def cut_all(self) -> None:
-        """RST to both sides of every open connection."""
+    def cut_all(self, which: Callable[[], bool] = lambda: True) -> None:
+        """RST to both sides of every open connection that is picked."""
 
         def change() -> None:
             for link in list(self._links):
-                self._cut(link)
+                if which():
+                    self._cut(link)
 
         self._do(change)
 
