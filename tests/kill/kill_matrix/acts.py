@@ -35,6 +35,7 @@ class Act:
 
     `again`: what the neighbour of the killed process does, which lives and repeats its call, or dies with it.
     `world`: the conditions before and in it; `after`: those of the restart, if they are others. `door`: needs one on a socket.
+    `alone`: how often it executes a line hangs on what else there is in its place.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Act:
     world: Conditions = field(default_factory=Conditions)
     after: Conditions | None = None
     door: bool = False
+    alone: bool = False
 
 
 # -- a person, by REST --------------------------------------------------------------------------------------------------
@@ -285,9 +287,9 @@ ACTS: tuple[Act, ...] = (
     Act("one place", _two, _one_place, end=f"{DONE} | {DONE}", world=_SMALL),
     Act(
         "sweep", _old_and_new, _sweep, end=f"FAILED CANCELLED | {DONE}",
-        world=Conditions(settings=(("DRISHTIKSHA_RESOURCE_TTL", "1ms"),)),
+        world=Conditions(settings=(("DRISHTIKSHA_RESOURCE_TTL", "1ms"),)), alone=True,
     ),
-    Act("janitor", _littered, _collect, end="FAILED NO_COMPATIBLE_MODEL"),
+    Act("janitor", _littered, _collect, end="FAILED NO_COMPATIBLE_MODEL", alone=True),
     Act("begin", scenes.started, _BEGIN, again=_BEGIN),
     Act("result", scenes.running, _RESULT, again=_RESULT),
     Act("failure", scenes.running, _BAD, end="FAILED BAD_MEDIA", again=_BAD),

@@ -62,9 +62,6 @@ BASE = "http://testserver"
 POOL = 5
 """Connections of one child."""
 
-dispatching.TOMBSTONE_SECONDS = 0.0
-audit.PAUSE = 0.5
-
 
 @dataclass(frozen=True)
 class Infra:
@@ -120,6 +117,8 @@ class House:
     """Everything that can be made before a fork: engine, applications, connections as values."""
 
     def __init__(self, infra: Infra) -> None:
+        dispatching.TOMBSTONE_SECONDS = 0.0  # in this process and its children only: the tests' own is left alone
+        audit.PAUSE = 0.5
         self.infra = infra
         self.place = Place("postgres", "drishtiksha")
         self.entering: Callable[[], None] = lambda: None

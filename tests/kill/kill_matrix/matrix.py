@@ -21,7 +21,7 @@ from drishtiksha_devcluster.ports import free_port
 from drishtiksha_devcluster.process import ProcessSpec, popen
 
 from .house import Infra
-from .watched import Point
+from .watched import MISSED, Point
 
 HERE = Path(__file__).resolve().parent
 SUPPORT = HERE.parents[1] / "support"
@@ -42,7 +42,7 @@ class Told:
     undisturbed: list[str] | None = None
     """What was wrong when nobody died."""
     missed: list[Point] = field(default_factory=list)
-    """Points whose line was not executed the second time."""
+    """Points whose line was not executed again, however often it was tried."""
     logs: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -95,7 +95,7 @@ class Matrix:
                 point = Point(*said["point"])
                 if said["died"]:
                     told.killed[point] = said["wrong"]
-                elif said["wrong"] == ["the line was not executed this time"]:
+                elif said["wrong"] == [MISSED]:
                     told.missed.append(point)
                 else:
                     told.killed[point] = said["wrong"]

@@ -40,12 +40,15 @@ from . import restart, scenes
 from .acts import _BEGIN, _RESULT, BY_NAME, Act
 from .house import OBJECTS, TOLD, Conditions, House, Infra, Place
 from .scenes import Scene
-from .watched import Counts, Point, Watch, choose, in_share
+from .watched import MISSED, Counts, Point, Watch, choose, in_share
 
 STRETCH = 20
 """Points in one database and one namespace: both stay small, and the audit of each point cheap."""
 LIMIT = 240.0
 """Seconds for one child."""
+
+TRIES = 3
+"""A line that hangs on the moment (a conflict, a retry) may not be executed each time."""
 
 Said = dict[str, Any]
 
@@ -139,7 +142,7 @@ class Worker:
     def _do(self, act: Act, task: Said) -> Said:
         began = time.monotonic()
         point = Point(*task["point"]) if task["point"] else None
-        if self._left == 0:
+        if self._left == 0 or act.alone:
             self._leave()
             self._stretch += 1
             self._left = STRETCH
@@ -156,7 +159,7 @@ class Worker:
         if not died and said is None:
             answer["wrong"] = ["the act itself failed"]
         elif point is not None and not died:
-            answer["wrong"] = ["the line was not executed this time"]
+            answer["wrong"] = [MISSED]
         if Path("scene").exists():
             status, said = child(lambda: recover(self._house, act, died=died))
             answer["wrong"] += (said or {"wrong": ["the restart itself failed"]})["wrong"]
@@ -276,6 +279,9 @@ class Nursery:
             self._say(answer)
             if len(self._recorded) == len(self._open):
                 self._choose()
+        elif answer["wrong"] == [MISSED] and answer["try"] < TRIES:
+            again = {"act": act, "point": answer["point"], "try": answer["try"] + 1}
+            self._waiting.append(again)
         else:
             answer.pop("counts")
             self._say(answer)
@@ -287,7 +293,7 @@ class Nursery:
         for act, points in chosen.items():
             due = [p for p in points if in_share(act, p, self._plan["share"])]
             random.Random(act).shuffle(due)
-            self._waiting.extend({"act": act, "point": [p.file, p.line, p.time]} for p in due)
+            self._waiting.extend({"act": act, "point": [p.file, p.line, p.time], "try": 1} for p in due)
             self._open[act] += len(due)
             self._finish(act)
 

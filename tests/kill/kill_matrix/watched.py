@@ -50,6 +50,9 @@ STORIES: dict[str, tuple[str, ...]] = {
 FILES = {str(ROOT / name): name for names in STORIES.values() for name in names}
 
 
+MISSED = "the line was not executed this time"
+
+
 @dataclass(frozen=True, order=True)
 class Point:
     """One place to die: just before the `time`-th execution of a line within an act."""
