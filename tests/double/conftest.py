@@ -1,4 +1,4 @@
-"""The double beside the real control plane, and the ledger of what the suites here have counted (figures, topic `double`)."""
+"""The double beside the real control plane, and the ledger of what the suites here count (figures, topic `double`)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from kubernetes_double import KubernetesDouble
-
-from drishtiksha_devcluster.ephemeral import ThrowawayCluster, throwaway_cluster
 
 sys.path.insert(0, str(Path(__file__).parent))
 pytest.register_assert_rewrite("claims")
+
+from ledger import Ledger  # noqa: E402
+from stores import Stores, open_stores  # noqa: E402
+from storms import Theatre, theatre  # noqa: E402
+
+from drishtiksha_api import dispatcher  # noqa: E402
+from drishtiksha_devcluster.ephemeral import ThrowawayCluster, throwaway_cluster  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +26,22 @@ def cluster() -> Iterator[ThrowawayCluster]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def ledger() -> Iterator[Ledger]:
+    kept = Ledger()
+    yield kept
+    kept.write()
+
+
 @pytest.fixture
-async def double(tmp_path: Path) -> AsyncIterator[KubernetesDouble]:
-    async with KubernetesDouble(tmp_path / "double") as made:
+async def stores(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stores]:
+    monkeypatch.setattr(dispatcher, "TOMBSTONE_SECONDS", dispatcher.TOMBSTONE_SECONDS)  # plays set it
+    opened = open_stores(database_url)
+    yield opened
+    await opened.database.close()
+
+
+@pytest.fixture
+async def house(stores: Stores, tmp_path: Path) -> AsyncIterator[Theatre]:
+    async with theatre(stores, tmp_path) as made:
         yield made

@@ -13,6 +13,7 @@ import pytest
 from claims import CLAIMS
 from claims.server import Api
 from kubernetes_double import KubernetesDouble
+from ledger import Ledger
 
 from drishtiksha.kube import Kube
 from drishtiksha.kubeconfig import from_file
@@ -58,5 +59,9 @@ async def _compact_double(double: KubernetesDouble) -> None:
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
-async def test_the_double_and_the_real_server_both_say_that(api: Api, claim: str) -> None:
+async def test_the_double_and_the_real_server_both_say_that(
+    api: Api, real: ThrowawayCluster | None, claim: str, ledger: Ledger
+) -> None:
+    ledger.asked = len(CLAIMS)
     await CLAIMS[claim](api)
+    ledger.claims["double" if real is None else "kubernetes"] += 1

@@ -67,7 +67,7 @@ class Api:
                 return error.status == 404
             return False
 
-        await self.until(look)
+        await self.until(look, 120)  # the collector learns of a new kind of owner within half a minute
 
     @contextlib.asynccontextmanager
     async def follow(self, path: str, **query: str) -> AsyncIterator[Stream]:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable
+from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import yaml
 from aiohttp import web
@@ -41,10 +42,13 @@ class KubernetesDouble:
         self.store = Store(frozenset(namespaces))
         self.controllers = Controllers(self.store, seed)
         self.weather = Schedule()
+        self.largest_page: int | None = None
+        """The most objects that a page of a list holds, whatever its client asks for."""
         self.heard: list[Call] = []
         """Every call about an object, as it came in."""
         self.url = ""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._late: set[asyncio.Task[None]] = set()
         app = web.Application(client_max_size=4 * 2**20)
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
@@ -100,6 +104,9 @@ class KubernetesDouble:
             if not may(user, call.kind.group, call.resource, call.verb):
                 raise forbidden(user, call.kind.group, call.resource, call.verb, call.namespace, call.name)
             self.heard.append(call)
+            if self.largest_page is not None and "limit" in call.query:
+                limit = min(self.largest_page, int(call.query["limit"]))
+                call = replace(call, query={**call.query, "limit": str(limit)})
             fault = None if user == ADMIN else self.weather.at_request(call.verb, call.kind.plural)
             if fault is not None and fault.kind in BEFORE:
                 return self._before(request, call, fault)
@@ -119,7 +126,9 @@ class KubernetesDouble:
         if fault.kind == "refuse":
             return _json(503, Refusal(503, "ServiceUnavailable", "the double is not ready").to_object())
         if fault.kind == "late":
-            self._start(self._much_later(call, fault.seconds))
+            late = self._start(self._much_later(call, fault.seconds))
+            self._late.add(late)
+            late.add_done_callback(self._late.discard)
         return _cut(request)
 
     async def _much_later(self, call: Call, seconds: float) -> None:
@@ -165,10 +174,16 @@ class KubernetesDouble:
             await watch.run(response.write, lambda: _sever(request))
         return response
 
-    def _start(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    async def quiet(self) -> None:
+        """Wait until no write is under way any more that its client has given up."""
+        while self._late:
+            await asyncio.gather(*self._late, return_exceptions=True)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _json(status: int, body: Object, headers: dict[str, str] | None = None) -> web.Response:
