@@ -136,7 +136,8 @@ async def the_end_is_seen_coming_before_it_is_there(api: Api) -> None:
         async with api.follow(JOBS, labelSelector=f"{r.LABEL_RUN}={run}", resourceVersion=since) as stream:
             await _end(api, pod, code)
             seen = []
-            while final not in (said := _said((await stream.next())[1])):
+            while final not in (said := _said(found := (await stream.next())[1])):
+                assert not read_job(found).ended
                 seen.append(set(said))
         assert {early} in seen
         assert early in said

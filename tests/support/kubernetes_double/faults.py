@@ -81,16 +81,17 @@ class Schedule:
     def _strike(self, verb: str, resource: str, kinds: Sequence[str]) -> Fault | None:
         if self.cleared:
             return None
+        struck: Fault | None = None
         for index, fault in enumerate(self.faults):
             if fault.kind not in kinds or not fault.may_strike(verb, resource):
                 continue
-            self._counts[index, verb, resource] += 1
+            self._counts[index, verb, resource] += 1  # every matching call counts, whichever fault strikes it
             count = self._counts[index, verb, resource]
             chance = random.Random(f"{self.seed}/{index}/{verb}/{resource}/{count}").random()
-            if count == fault.nth or (fault.nth is None and chance < fault.chance):
+            if struck is None and (count == fault.nth or (fault.nth is None and chance < fault.chance)):
                 self.injected[fault.kind] += 1
-                return fault
-        return None
+                struck = fault
+        return struck
 
 
 def weather(seed: int, *, kinds: Sequence[str] = KINDS, slow: float = 0.4) -> Schedule:
