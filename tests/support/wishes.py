@@ -30,6 +30,8 @@ class Cell:
     name: str
     person: Person
     new: NewMedia
+    concluded: bool
+    """Whether the run was final when the wish came."""
     said: list[str] = field(default_factory=list)
     """`verb status`, in the order of the answers."""
     stale: list[Runner] = field(default_factory=list)
@@ -95,21 +97,20 @@ WISHES: dict[str, Wish] = {
 }
 
 
-def answered_rightly(cell: Cell, open_run: bool, wish: str) -> list[str]:
+def answered_rightly(cell: Cell, wish: str) -> list[str]:
     """What the answers should have been, where they were not."""
-    once = {"delete by both apis": ["delete 200", "delete 404"]}
     allowed: dict[str, set[str]] = {
-        "cancel": {"202"} if open_run else {"409"},
+        "cancel": {"409"} if cell.concluded else {"202"},
         "delete": {"200", "404"},
         "kubectl": {"200", "404"},
-        "rerun": {"409"} if open_run else {"202"},
+        "rerun": {"202"} if cell.concluded else {"409"},
     }
     if "delete and rerun" in wish:
         allowed["rerun"] |= {"404"}
     if "cancel and rerun" in wish:
         allowed["cancel"] |= {"202"}  # it may cancel the new run
     wrong = [said for said in cell.said if said.split()[1] not in allowed[said.split()[0]]]
-    if wish in once and sorted(cell.said) != once[wish]:
+    if wish == "delete by both apis" and sorted(cell.said) != ["delete 200", "delete 404"]:
         wrong.append(f"answered {cell.said}")
     if "delete" in wish and not cell.deleted:
         wrong.append(f"nothing was deleted: {cell.said}")
@@ -256,6 +257,8 @@ async def ended_rightly(twins: Twins, cell: Cell) -> list[str]:
             wrong.append(f"the end of run {run_id} was told {len(told)} times")
     if cell.count("kubectl 200") and any(one.startswith("resource") for one in await in_cluster(twins, cell)):
         wrong.append("the resource that was deleted by hand is still there")
+    if cell.count("kubectl 200", "cancel 202") and not cell.concluded and not runs[0][3]:
+        wrong.append(f"the wish for the end of run {runs[0][0]} was not heeded")
     if len(runs) != 1 + cell.count("rerun 202"):
         wrong.append(f"{len(runs)} runs after {cell.said}")
     return wrong
@@ -269,12 +272,12 @@ async def try_all(twins: Twins, at: str, wishes: Sequence[str]) -> tuple[list[st
     for operator in twins.operators:
         operator.models[:] = [model(name) for name in MODELS]
     for name in wishes:
-        cell = Cell(f"{at}: {name}", person, await twins.upload(person))
+        cell = Cell(f"{at}: {name}", person, await twins.upload(person), at == "concluded")
         cells.append(cell)
         async with STATES[at](twins, cell.new):
             cell.stale = await twins.runners(cell.new.run_id)
             await WISHES[name](twins, cell)
-        wrong[cell.name] = answered_rightly(cell, at != "concluded", name)
+        wrong[cell.name] = answered_rightly(cell, name)
         if cell.deleted:
             wrong[cell.name] += await silent(twins, cell)
         as_usual(twins)
