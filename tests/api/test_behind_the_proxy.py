@@ -78,6 +78,7 @@ def api(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Api]:
         env = environment(
             tmp_path,
             PORT=str(port),
+            BASE_URL=f"http://127.0.0.1:{port}",
             DRISHTIKSHA_METRICS_PORT=str(metrics),
             DATABASE_URL=postgres.instead_of(database_url),
             REDIS_URL=valkey.instead_of(redis_url),
