@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from figures import Claim, Table, record
 from seam_faults import objects, unseen
-from seam_faults.house import Ground
+from seam_faults.ground import Ground
 from seam_faults.points import Told, points, strike, tell
 from seam_faults.stories import STORIES
 from seam_faults.wire import KINDS, Call, Point
@@ -150,7 +150,7 @@ async def test_every_operation_ends_right_in_every_way_it_can_go_wrong(ground: G
             break
         struck.append(point)
         if said := await strike_it(ground, point):
-            print(said, flush=True)
+            print(said, flush=True)  # a long run tells as it goes
             wrong.append((point, said))
     tell_figures(whole, struck, [point for point, _ in wrong])
     assert wrong == [], "\n".join(said for _, said in wrong)

@@ -14,7 +14,8 @@ from drishtiksha.audit.audit import Places, verify
 from drishtiksha.audit.limits import Limits
 from drishtiksha.objects.local import LocalObjects
 
-from .house import NAMESPACE, Ground, House
+from .ground import NAMESPACE, Ground
+from .house import House
 from .stories import STORIES, Outcome
 from .wire import KINDS, Call, Point, Wire
 
@@ -57,7 +58,7 @@ async def tell(ground: Ground, name: str, point: Point | None = None) -> Told:
                 raise Wrong(f"it writes and writes: {writes}")
         wire.deaf = True
         await audit(ground, house)
-        codes = tuple(house.codes)
+        codes = tuple(house.nodes.codes)
     shutil.rmtree(folder)
     if point is not None and not wire.met:
         raise Wrong("the call did not come up")

@@ -61,7 +61,7 @@ class SeamDatabase(Database):
             if kind in ("lost", "unanswered"):
                 raise _hang_up(context.root_connection.connection)
 
-        dialect.do_commit, dialect.do_execute = do_commit, do_execute  # type: ignore[method-assign]
+        dialect.do_commit, dialect.do_execute = do_commit, do_execute  # type: ignore[method-assign, assignment]
 
     async def transaction(self, story: Callable[[AsyncSession], Awaitable[T]]) -> T:
         kind = wire.get().meet("postgres", verb(story))

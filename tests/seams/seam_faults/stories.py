@@ -13,7 +13,8 @@ from typing import Any
 
 from drishtiksha.bus import USERS, Bus
 
-from .house import HASTY, PODS, RESOURCES, House
+from .ground import PODS, RESOURCES
+from .house import HASTY, House
 from .people import Dishonest, Person, picture
 
 Outcome = dict[str, Any]
@@ -61,16 +62,12 @@ async def ending(person: Person) -> Outcome:
         ]  # fmt: skip
         media.append((seen["status"], (seen["verdict"] or {}).get("label"), runs))
     phases = sorted(
-        (r.get("status", {}).get("phase"), r.get("status", {}).get("summary")) for r in await house.resources()
+        (r.get("status", {}).get("phase"), r.get("status", {}).get("summary")) for r in await house.ground.resources()
     )
     return {"media": media, "resources": phases}
 
 
-def _with_a_node(house: House) -> None:
-    house.node = "node-1"
-
-
-@story("an upload becomes a verdict", prepare=_with_a_node)
+@story("an upload becomes a verdict", prepare=lambda _: None)
 async def upload(house: House) -> Outcome:
     person = await Person(house).sign_up()
     media = await person.upload()
@@ -95,6 +92,7 @@ async def retry(house: House) -> Outcome:
 
 
 def _held(house: House) -> None:
+    house.node = "node-1"
     house.models.held = asyncio.Event()
     house.timing = replace(HASTY, heartbeat=0.05)
 
@@ -103,12 +101,13 @@ def _held(house: House) -> None:
 async def cancel(house: House) -> Outcome:
     person = await Person(house).sign_up()
     media = await person.upload()
-    while not await house.jobs():
+    while not await house.ground.jobs():
         await house.round(pods=False)
-    pod = await house.start_pod((await house.jobs())[0])
+    pod = await house.nodes.start_pod((await house.ground.jobs())[0])
     async with asyncio.timeout(30):
         while not house.models.asked and not pod.done():
             await asyncio.sleep(0.005)
+    await house.operate()
     await person.cancel(media["id"])
     async with asyncio.timeout(30):
         await pod
@@ -122,9 +121,9 @@ async def cancel(house: House) -> Outcome:
 async def delete(house: House) -> Outcome:
     person = await Person(house).sign_up()
     media = await person.upload()
-    while not await house.jobs():
+    while not await house.ground.jobs():
         await house.round(pods=False)
-    pod = await house.start_pod((await house.jobs())[0])
+    pod = await house.nodes.start_pod((await house.ground.jobs())[0])
     async with asyncio.timeout(60):
         await pod
     await person.delete(media["id"])
@@ -149,9 +148,9 @@ async def rerun(house: House) -> Outcome:
 async def lost(house: House) -> Outcome:
     person = await Person(house).sign_up()
     await person.upload()
-    while not await house.jobs():
+    while not await house.ground.jobs():
         await house.round(pods=False)
-    await house.lose_resource()
+    await house.ground.lose_everything()
     await house.settle()
     return await ending(person)
 
@@ -167,7 +166,7 @@ async def collect(house: House) -> Outcome:
     await person.upload()
     await house.settle()
     async with asyncio.timeout(60):
-        while await house.resources():
+        while await house.ground.resources():
             await house.round()
     orphan = house.folder / "objects" / "media" / "0192aaaa-0000-7000-8000-000000000000" / "original"
     orphan.parent.mkdir(parents=True)
@@ -233,9 +232,9 @@ async def no_pod(house: House) -> Outcome:
     person = await Person(house).sign_up()
     await house.ground.forbid(PODS)
     await person.upload()
-    while not await house.jobs():
+    while not await house.ground.jobs():
         await house.round(pods=False)
-    await house.refused_pod()
+    await house.ground.refused_pod()
     await house.grow_old("1 minute")
     await house.round(pods=False)
     await house.grow_old("10 minutes")

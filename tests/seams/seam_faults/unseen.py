@@ -38,7 +38,6 @@ CLIENTS: tuple[type, ...] = (Kube, MediaAnalyses, Jobs, Bus, Door, Model, Discov
 
 EXEMPT = {
     "Kube.text": "the command line reads logs with it",
-    "Bus.close": "the end of a process",
     "Counts.note_health": "nobody calls it",
     "Counts.last_health_at": "nobody calls it",
     "Events.of_media": "nobody calls it",
