@@ -110,7 +110,7 @@ def test_etcd_wiped_in_mid_flight_loses_nothing(ground: Ground, wild_world: Worl
             hands.take(Step("upload", ("0", ("picture", "recording")[number % 2])))
             if number % 4 == 3:
                 hands.take(Step("delete", (str(number - 1),)))
-            wait_for("work to be under way", lambda: _under_way(wild_world), 90)
+            wait_for("work to be under way", lambda: _under_way(hands), 120)
             print(f"# wipe {number + 1} of {WIPES}", flush=True)
             hands.take(Step("wipe_etcd"))
             wiped += 1
@@ -119,8 +119,9 @@ def test_etcd_wiped_in_mid_flight_loses_nothing(ground: Ground, wild_world: Worl
         hands.company.close()
 
 
-def _under_way(world: World) -> bool:
-    return bool(world.sql("SELECT 1 FROM attempts WHERE state = 'STARTED' AND job_ended_at IS NULL"))
+def _under_way(hands: Hands) -> bool:
+    hands.keep_alive()
+    return bool(hands.world.sql("SELECT 1 FROM attempts WHERE state = 'STARTED' AND job_ended_at IS NULL"))
 
 
 def _plans() -> Iterator[tuple[int, list[Step]]]:
