@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -84,7 +85,8 @@ def seen(fault: Fault, root: Path) -> tuple[bool, str]:
     except subprocess.TimeoutExpired:
         return False, "the tests did not end"
     last = done.stdout.strip().splitlines()[-1:] or done.stderr.strip().splitlines()[-1:] or ["nothing was said"]
-    return done.returncode == 1, last[0]  # 1: tests failed; 2 to 5: they were not run
+    # 1: tests failed; 2 to 5: they were not run. Python itself ends with 1, too, when there is no pytest.
+    return done.returncode == 1 and re.search(r"\d+ (failed|error)", last[0]) is not None, last[0]
 
 
 def main() -> int:
