@@ -44,7 +44,7 @@ class Database:
             url,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=10,
+            pool_timeout=20,
             pool_pre_ping=False,
             pool_recycle=1800,
             connect_args={"connect_timeout": 5, "application_name": f"drishtiksha-{application}".rstrip("-")},
