@@ -22,7 +22,7 @@ MAX_HEAD = 32 * 1024
 """Bytes of a head, and at most one read of the socket more."""
 REST_SECONDS = 30.0
 """A body that nobody wants any more, because its request has been answered, may go on so long; then we hang up."""
-READ, ENOUGH = 64 * 1024, 16 * 1024
+READ, ENOUGH = 32 * 1024, 16 * 1024
 """Bytes of one read of the socket (asyncio would take 256 KiB), and of a body that may wait before we stop reading."""
 UNREAD_SECONDS, MIN_READ = 30.0, 64 * 1024
 """A client that we wait for must take so many bytes of its answer, or all there are, in each span of so many seconds."""

@@ -82,7 +82,7 @@ class Database:
             url,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=10,
+            pool_timeout=20,
             pool_pre_ping=False,
             pool_recycle=1800,
             hide_parameters=True,  # they are a person's words: no log and no error text may hold them

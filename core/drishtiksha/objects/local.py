@@ -22,9 +22,9 @@ from drishtiksha.domain.errors import Unavailable
 
 from . import ObjectMissing, ObjectStat, Stored, keys
 
-_BLOCK, _LEAST_BLOCK = 512 * 1024, 32 * 1024
+_BLOCK, _LEAST_BLOCK = 512 * 1024, 16 * 1024
 """Bytes written or read in one step: the more, the less threads cost. Shorter steps when many files are open."""
-_HELD = 16 * 1024 * 1024
+_HELD = 8 * 1024 * 1024
 """Bytes that all open files of a process may hold in memory together, as far as the least step allows."""
 _INCOMING = ".incoming"
 

@@ -129,26 +129,24 @@ async def test_five_hundred_uploads_at_once_take_hardly_more_memory_than_fifty(
     ada = person(api)
     await Uploads(api, ada, 4).run()
     idle = api.memory()
-    rows = []
-    peaks = {}
+    rows, peaks, accepted = [], {}, {}
     for number in (50, 500):
         uploads = Uploads(api, ada, number)
         peaks[number], children = await watched(api, uploads)
         assert uploads.answers.keys() <= {202, 503}
         assert uploads.open_at_once == number
         assert children <= 2
-        shed = f", {uploads.answers[503]} × 503" if uploads.answers[503] else ""
-        rows.append(
-            [f"{number} uploads at once", f"{peaks[number]:.0f}", str(children), f"{uploads.answers[202]} × 202{shed}"]
-        )
+        accepted[number] = uploads.answers[202]
+        told = ", ".join(f"{count} × {status}" for status, count in sorted(uploads.answers.items()))
+        rows.append([f"{number} uploads at once", f"{peaks[number]:.0f}", str(children), told])
     after = api.memory()
     ratio = peaks[500] / peaks[50]
     size = len(large_picture()) / MIB
     figures["memory"] = Claim(
         f"api memory under 500 uploads of {size:.1f} MiB, all half sent at one moment, against 50",
-        "flat: at most 1.25 ×; at most 150 MiB",
-        f"{ratio:.2f} ×: {peaks[50]:.0f} MiB with 50, {peaks[500]:.0f} MiB with 500 ({idle:.0f} MiB idle)",
-        ratio <= 1.25 and peaks[500] <= 150,
+        "flat: at most 1.25 ×, with at least 450 accepted",
+        f"{ratio:.2f} ×: {peaks[50]:.0f} MiB with 50, {peaks[500]:.0f} MiB with 500 ({idle:.0f} MiB idle); {accepted[500]} accepted",
+        ratio <= 1.25 and accepted[500] >= 450,
         "each open file held half a mebibyte: red",
     )
     rows.insert(0, ["idle, after four uploads", f"{idle:.0f}", "0", "–"])

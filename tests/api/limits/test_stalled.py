@@ -154,7 +154,7 @@ async def test_a_thousand_stalled_connections_do_not_keep_honest_clients_out(
     if hard != resource.RLIM_INFINITY and hard < 2 * many:
         pytest.skip("a process here may not have so many descriptors")
     resource.setrlimit(resource.RLIMIT_NOFILE, (2 * many, hard))
-    api = start_api(clocks={"connection.HEAD_SECONDS": 60.0, "pace.READ_TIMEOUT": 60.0, "pace.GRACE_SECONDS": 60.0})
+    api = start_api(clocks={"connection.HEAD_SECONDS": 90.0, "pace.READ_TIMEOUT": 90.0, "pace.GRACE_SECONDS": 90.0})
     before, beside, crowd, standing = await beside_a_crowd(api, person(api), many, reads=40, uploads=10)
     ratios = {kind: beside[kind] / before[kind] for kind in before}
     worst = max(ratios.values())
@@ -168,8 +168,8 @@ async def test_a_thousand_stalled_connections_do_not_keep_honest_clients_out(
     figures["stalled"] = Claim(
         f"honest list, detail and upload beside {many} stalled connections, medians against the same run without them",
         "all succeed; at most 2 ×",
-        f"all succeeded ({standing} stood to the end); "
+        f"all succeeded, {standing} stood to the end; "
         + ", ".join(f"{kind} {ratio:.2f} ×" for kind, ratio in sorted(ratios.items())),
-        worst <= 2,
+        worst <= 2 and standing >= 0.9 * many,
         "one process, one machine; the crowd's clients take from the same processors",
     )
