@@ -25,6 +25,11 @@ NEVER = 120.0
 """Seconds after which a call counts as one that hangs for ever."""
 
 
+def soak(how: str) -> Any:
+    """A way to be away that takes long to see, and is left to make test-soak."""
+    return pytest.param(how, marks=pytest.mark.soak)
+
+
 class Api:
     """A real process between its callers and its proxied neighbours."""
 
@@ -89,7 +94,7 @@ def api(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Api]:
             yield Api(port, metrics, postgres, valkey, database_url)
 
 
-@pytest.mark.parametrize("how", ["refuse", "reset", "blackhole"])
+@pytest.mark.parametrize("how", ["refuse", soak("reset"), soak("blackhole")])
 def test_i16_without_postgres_an_upload_is_503_and_leaves_nothing_and_it_recovers_by_itself(api: Api, how: str) -> None:
     assert api.upload().status_code == 202
     getattr(api.postgres, how)()
@@ -131,7 +136,7 @@ def test_i15_a_slow_postgres_is_waited_for(api: Api) -> None:
     assert api.count("media") == 1
 
 
-@pytest.mark.parametrize("how", ["refuse", "blackhole", "flush"])
+@pytest.mark.parametrize("how", [soak("refuse"), "blackhole", soak("flush")])
 def test_i16_without_valkey_uploads_are_accepted_and_events_arrive_by_polling(
     api: Api, how: str, valkey_server: str
 ) -> None:

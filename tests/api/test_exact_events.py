@@ -6,6 +6,7 @@ The fault proxy stands before the api and before Valkey. The writer appends even
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
 from collections import Counter
@@ -15,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import figures
+import httpx
 import pytest
 import redis.asyncio as aioredis
 from counting_ears import Ear, Owner
@@ -179,6 +181,49 @@ async def test_i9_i17_clients_that_are_cut_at_random_hear_every_event_of_theirs_
         delivered = await heard_exactly(stage, people=3, each=400, batch=10, rest=0.04, pause=(0.1, 0.4))
         assert delivered == 3 * 2 * 401
         assert sum(ear.connections for ear in stage.ears) > len(stage.ears)
+
+
+async def test_a_polling_client_with_much_to_catch_up_gets_it_in_answers_it_can_take(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """python-engineio's client refuses an answer of more than 16 packets, and would be given the same one for ever."""
+    async with staged(database_url, redis_url, tmp_path, 3) as stage:
+        stage.front.refuse()
+        await stage.people(1)
+        await stage.write(200, 100, 0.0)
+        stage.front.heal()
+        await stage.all_heard(60)
+        assert [ear.connections for ear in stage.ears] == [1, 1]
+
+
+async def test_a_poll_that_is_asked_twice_ends_its_session(database_url: str, redis_url: str, tmp_path: Path) -> None:
+    """As HTTP libraries and browsers do by themselves when a connection breaks: the first answer may have been lost."""
+    async with staged(database_url, redis_url, tmp_path, 4) as stage:
+        stage.front.refuse()
+        await stage.people(1)
+        stage.front.heal()
+        token = stage.owners[0][0].token
+        async with httpx.AsyncClient(base_url=stage.ears[0].url, timeout=60) as client:
+
+            async def session() -> dict[str, str]:
+                opened = await client.get("/socket.io/", params={"EIO": "4", "transport": "polling"})
+                made = {"EIO": "4", "transport": "polling", "sid": json.loads(opened.text[1:])["sid"]}
+                await client.post("/socket.io/", params=made, content="40" + json.dumps({"token": token}))
+                assert (await client.get("/socket.io/", params={**made, "t": "1"})).text.startswith("40")
+                return made
+
+            answered = await session()
+            assert (await client.get("/socket.io/", params={**answered, "t": "1"})).status_code == 400
+            waiting = await session()
+            first = asyncio.create_task(client.get("/socket.io/", params={**waiting, "t": "2"}))
+            await asyncio.sleep(0.3)
+            assert (await client.get("/socket.io/", params={**waiting, "t": "3"})).status_code == 400
+            assert (await first).text == ""
+            left = await session()
+            with pytest.raises(httpx.ReadTimeout):
+                await client.get("/socket.io/", params={**left, "t": "2"}, timeout=0.3)
+            await asyncio.sleep(0.3)
+            assert (await client.get("/socket.io/", params={**left, "t": "3"})).status_code == 400
 
 
 @pytest.mark.soak

@@ -25,7 +25,7 @@ from drishtiksha.database.outbox import Wish
 from drishtiksha.domain.errors import NotActive
 from drishtiksha.domain.status import RunStatus
 
-SIDE_BY_SIDE, LIVES = 4, 8
+SIDE_BY_SIDE, LIVES = 4, 6
 
 
 @pytest.fixture(autouse=True)
