@@ -54,6 +54,8 @@ ENDS = {
 CLASSICS = [
     Point(story, Call(seam, operation, 1), kind)
     for story, seam, operation, kind in (
+        ("an upload becomes a verdict", "postgres", "Users.create", "lost"),
+        ("an upload becomes a verdict", "postgres", "MediaStore.accept", "lost"),
         ("an upload becomes a verdict", "postgres", "MediaStore.accept", "unanswered"),
         ("an upload becomes a verdict", "kubernetes", "POST mediaanalyses", "lost"),
         ("an upload becomes a verdict", "kubernetes", "POST jobs", "unanswered"),
@@ -189,8 +191,8 @@ def tell_figures(whole: list[Point], struck: list[Point], wrong: list[Point]) ->
                 f"≥ {GOAL}, 100 %",
                 f"{right} of {len(struck)} ({len(whole)} there are)",
                 not wrong and len(struck) >= GOAL,
-                "a lost answer to a create taken for a failure, a deletion that does not know its own tombstone, a write to"
-                " the cluster before its row, a 4xx asked again for ever (tests/red/seams.toml)",
+                "an upload and a sign-up that cannot be run again, a deletion that does not know its own tombstone, rows that go"
+                " before their resource, a 4xx asked again for ever (tests/red/seams.toml)",
             ),
             Claim(
                 "verbs of the core, routes of the door, methods of the clients that no story reaches",
