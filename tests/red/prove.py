@@ -85,7 +85,7 @@ def seen(fault: Fault, root: Path) -> tuple[bool, str]:
     except subprocess.TimeoutExpired:
         return False, "the tests did not end"
     last = done.stdout.strip().splitlines()[-1:] or done.stderr.strip().splitlines()[-1:] or ["nothing was said"]
-    # 1: tests failed; 2 to 5: they were not run. A Python that finds no pytest ends with 1 as well, and proves nothing.
+    # 1: tests failed; 2 to 5: they were not run. A Python that cannot even start pytest says 1, too.
     return done.returncode == 1 and re.search(r"\d+ (failed|error)", last[0]) is not None, last[0]
 
 
