@@ -37,6 +37,8 @@ from .metrics import GaugeCache
 from .mlstatus import MLStatus
 from .neighbours import Neighbours
 from .passwords import Passwords
+from .pollers import Pollers
+from .polls import Polls
 from .principal import Doorkeeper
 from .readiness import say_who_is_missing
 from .relay import Relay
@@ -132,10 +134,10 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
     document(rest)
 
     sio = sockets.server([*options.frontend_urls, _origin(options.base_url)])
-    relay = Relay(events, store, links, _emitter(sio), Ticks(Results(database).owner))
+    relay = Relay(events, store, links, _emitter(sio), sockets.taker(sio), Ticks(Results(database).owner))
     sockets.Sockets(sio, doorkeeper, relay)
     dressed: ASGIApp = Edge(CrossOrigin(rest, options.frontend_urls))
-    asgi = socketio.ASGIApp(sio, other_asgi_app=dressed)
+    asgi = Pollers(Polls(socketio.ASGIApp(sio, other_asgi_app=dressed), sio))
     janitor = Janitor(database, store, around.objects)
     return Api(asgi, rest, GaugeCache(counts), dispatcher, janitor, relay, around, options.ml_channel)
 

@@ -115,9 +115,10 @@ class Dispatcher:
         if left is None:
             await self._outbox.done(wish)
             return
+        # The bytes first: they need not wait for a cluster that is away.
+        await self._delete_objects(str(wish.key), left)
         for run_id in left.run_ids:
             await self._resources.delete(run_id)
-        await self._delete_objects(str(wish.key), left)
         if left.age < TOMBSTONE_SECONDS:
             await self._outbox.later(wish, TOMBSTONE_SECONDS - left.age + 1.0, None)
             return

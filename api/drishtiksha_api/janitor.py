@@ -51,7 +51,7 @@ class Janitor:
         async with exclusively(self._database, JANITOR) as mine:
             if not mine:
                 return 0
-            removed = await self._objects.sweep_incoming(self._grace.total_seconds())
+            removed = await self._objects.sweep(self._grace.total_seconds())
             async for page in _pages(self._objects.list(keys.MEDIA)):
                 removed += await self._collect(page)
         if removed:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import ctypes
 import functools
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -18,10 +19,16 @@ from starlette.types import ASGIApp
 from drishtiksha import kubeconfig, logs, settings
 from drishtiksha.domain.errors import BadSettings
 
+from .connection import Connection
+
 log = structlog.get_logger()
 
 _GRACE = {"serve": 3, "door": 30}
 """Seconds that requests under way may still take after SIGTERM; long-polling clients would hold the api for ever."""
+
+
+_DESCRIPTORS = 65_536
+"""So many a process takes if it may; what they cost, they cost only when they are open."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commands.add_parser("door", help="the runners' door on DRISHTIKSHA_DOOR_PORT; never expose it outside the cluster")
     command = parser.parse_args(arguments).command
     _keep_memory_small()
+    _take_descriptors()
     logs.configure("api" if command == "serve" else "door")
     try:
         for sentence in settings.check_names():
@@ -52,6 +60,14 @@ def _keep_memory_small() -> None:
         arena_max, mmap_threshold = -8, -3
         mallopt(arena_max, 2)
         mallopt(mmap_threshold, 128 * 1024)
+
+
+def _take_descriptors() -> None:
+    """As many descriptors as we may have, within reason: the usual soft limit of 1,024 is spent by as many idle sockets."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 async def _serve() -> None:
@@ -133,6 +149,7 @@ def _config(app: ASGIApp, host: str, port: int, grace: int) -> uvicorn.Config:
         app,
         host=host,
         port=port,
+        http=Connection,
         lifespan="off",
         access_log=False,
         log_config=None,
@@ -141,7 +158,6 @@ def _config(app: ASGIApp, host: str, port: int, grace: int) -> uvicorn.Config:
         timeout_keep_alive=75,
         ws_max_size=128 * 1024,
         timeout_graceful_shutdown=grace,
-        h11_max_incomplete_event_size=32 * 1024,
     )
 
 

@@ -20,6 +20,8 @@ from .shapes.values import moment
 _CACHE = "drishtiksha:server-status"
 _CACHE_SECONDS = 10
 _TIMEOUT = httpx.Timeout(5.0, connect=2.0)
+_PATIENCE = 8.0
+"""Seconds for the whole answer: one that drips never runs into the timeouts of its pieces."""
 _MAX_BYTES = 1024 * 1024
 _AS_RECEIVED = ("uptime_seconds", "models_info", "device_info", "system_info")
 _DATA = frozenset({"configuration"})
@@ -49,11 +51,14 @@ class MLStatus:
     async def _ask(self, url: str) -> dict[str, Any]:
         began = time.monotonic()
         try:
-            async with httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False, follow_redirects=False) as client:
-                async with client.stream("GET", f"{url}/stats", headers=self._headers) as answer:
-                    raw = await _limited(answer)
-                    status = answer.status_code
-        except httpx.HTTPError:
+            async with (
+                asyncio.timeout(_PATIENCE),
+                httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False, follow_redirects=False) as client,
+                client.stream("GET", f"{url}/stats", headers=self._headers) as answer,
+            ):
+                raw = await _limited(answer)
+                status = answer.status_code
+        except (httpx.HTTPError, TimeoutError):
             raise _away("The ML service does not answer.") from None
         if status in (401, 403):
             raise _away("The ML service refuses our key.")

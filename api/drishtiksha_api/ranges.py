@@ -68,7 +68,8 @@ def content_disposition(kind: str, filename: str) -> str:
 
 
 async def serve(request: Request, objects: Objects, served: Served) -> Response:
-    """200, 206 or 304 with the bytes; a HEAD reads none of them."""
+    """200, 206 or 304 with the bytes; a HEAD reads none of them, and knows no range (RFC 9110 §14.2)."""
+    head = request.scope.get("drishtiksha.head", False)
     etag = f'"{served.sha256}"'
     headers = {
         "Accept-Ranges": "bytes",
@@ -81,14 +82,15 @@ async def serve(request: Request, objects: Objects, served: Served) -> Response:
     known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
     if etag in known or "*" in known:
         return Response(status_code=304, headers=headers)
-    window = wanted_range(request.headers.get("range"), request.headers.get("if-range"), served.size, etag)
+    asked = None if head else request.headers.get("range")
+    window = wanted_range(asked, request.headers.get("if-range"), served.size, etag)
     first, last = window or (0, served.size - 1)
     headers["Content-Length"] = str(last - first + 1)
     status = 200
     if window is not None:
         status = 206
         headers["Content-Range"] = f"bytes {first}-{last}/{served.size}"
-    if request.scope.get("drishtiksha.head"):
+    if head:
         return Response(status_code=status, headers=headers, media_type=served.mimetype)
     chunks = objects.get(served.key, first, last - first + 1)
     try:

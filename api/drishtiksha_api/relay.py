@@ -1,4 +1,4 @@
-"""The relay: brings each connected user her own events, in order, each socket from its own place.
+"""The relay: brings each connected user her own events, in order, each socket from its own place and at its own pace.
 
 Redis only wakes it; what is told is read from Postgres, and nothing that arrives on Redis decides who may see an
 event. With Redis away it looks by itself every few seconds.
@@ -36,17 +36,23 @@ LOOK_SECONDS = 15.0
 LOOK_SECONDS_ALONE = 2.0
 """The same while Redis is away."""
 _BATCH = 500
+_AT_ONCE = 8
+"""Messages that wait for a socket at most: what a slow client has not taken yet stays in Postgres, not in memory. A
+polling client gets what waits in one answer, and python-engineio's refuses one of more than 16 packets."""
 
 Emit = Callable[[str, str, dict[str, Any]], Awaitable[None]]
 """Event name, room or socket, payload."""
+Taken = Callable[[str], Awaitable[None]]
+"""Returns when a socket has taken everything that waited for it, or is gone."""
 
 
 @dataclass
 class Listener:
-    """One connected user: how far each of her sockets has got, and the task that serves them."""
+    """One socket of a connected user: how far it has got, and the task that serves it."""
 
     user_id: uuid.UUID
-    cursors: dict[str, int] = field(default_factory=dict)
+    socket: str
+    cursor: int
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
@@ -54,19 +60,19 @@ class Listener:
 class Relay:
     """Knows the connected users of this replica."""
 
-    def __init__(self, events: Events, media: MediaStore, links: Links, emit: Emit, ticks: Ticks) -> None:
+    def __init__(self, events: Events, media: MediaStore, links: Links, emit: Emit, taken: Taken, ticks: Ticks) -> None:
         self._events = events
         self._media = media
         self._links = links
         self._emit = emit
+        self._taken = taken
         self._ticks = ticks
-        self._listeners: dict[uuid.UUID, Listener] = {}
+        self._listeners: dict[uuid.UUID, dict[str, Listener]] = {}
         self._redis_is_there = False
 
     def sockets_of(self, user_id: uuid.UUID) -> int:
         """How many sockets of a user are open here."""
-        listener = self._listeners.get(user_id)
-        return len(listener.cursors) if listener else 0
+        return len(self._listeners.get(user_id, {}))
 
     async def add(self, user_id: uuid.UUID, socket: str, last_seq: int | None) -> None:
         """Serve a socket from the event after `last_seq` on; None: from now on."""
@@ -74,23 +80,19 @@ class Relay:
         start = newest if last_seq is None else min(last_seq, newest)
         if last_seq is not None and 0 < start < newest:
             await self._tell_gap(user_id, socket, start)
-        listener = self._listeners.get(user_id)
-        if listener is None:
-            listener = self._listeners[user_id] = Listener(user_id)
-            listener.task = asyncio.create_task(self._serve(listener), name=f"relay {user_id}")
-        listener.cursors[socket] = start
+        listener = Listener(user_id, socket, start)
         listener.wake.set()
+        self._listeners.setdefault(user_id, {})[socket] = listener
+        listener.task = asyncio.create_task(self._serve(listener), name=f"relay {user_id}")
 
     def remove(self, user_id: uuid.UUID, socket: str) -> None:
         """A socket is gone."""
-        listener = self._listeners.get(user_id)
-        if listener is None:
-            return
-        listener.cursors.pop(socket, None)
-        if not listener.cursors:
-            del self._listeners[user_id]
-            if listener.task is not None:
-                listener.task.cancel()
+        listeners = self._listeners.get(user_id, {})
+        listener = listeners.pop(socket, None)
+        if not listeners:
+            self._listeners.pop(user_id, None)
+        if listener is not None and listener.task is not None:
+            listener.task.cancel()
 
     async def hear(self, channel_bus: Bus, ml_channel: str) -> None:
         """Wake-ups and ephemeral progress from Redis, until cancelled."""
@@ -115,27 +117,30 @@ class Relay:
             except DrishtikshaError:
                 continue
             for user_id, seq in newest.items():
-                listener = self._listeners.get(user_id)
-                if listener and any(cursor < seq for cursor in listener.cursors.values()):
-                    listener.wake.set()
+                for listener in self._listeners.get(user_id, {}).values():
+                    if listener.cursor < seq:
+                        listener.wake.set()
 
     def close(self) -> None:
         """End all tasks."""
-        for listener in self._listeners.values():
+        for listener in self._all():
             if listener.task is not None:
                 listener.task.cancel()
         self._listeners.clear()
 
+    def _all(self) -> list[Listener]:
+        return [listener for sockets in self._listeners.values() for listener in sockets.values()]
+
     def _wake(self, user_id: object) -> None:
         try:
-            listener = self._listeners.get(uuid.UUID(str(user_id)))
+            woken = self._listeners.get(uuid.UUID(str(user_id)), {})
         except ValueError:
             return
-        if listener is not None:
+        for listener in woken.values():
             listener.wake.set()
 
     def _wake_all(self) -> None:
-        for listener in self._listeners.values():
+        for listener in self._all():
             listener.wake.set()
 
     async def _tick(self, message: dict[str, Any], *, ours: bool) -> None:
@@ -165,19 +170,19 @@ class Relay:
                 await asyncio.sleep(1.0)
 
     async def _deliver(self, listener: Listener) -> bool:
-        """Bring one batch to all sockets that do not have it; False when there was none."""
-        if not listener.cursors:
-            return False
-        served = list(listener.cursors)  # a socket that joins meanwhile may need earlier ones: it has the next turn
-        found = await self._events.after(listener.user_id, min(listener.cursors.values()), _BATCH)
+        """Bring one batch to a socket, as fast as it takes it; False when that was all there is."""
+        found = await self._events.after(listener.user_id, listener.cursor, _BATCH)
+        waiting = 0
         for stored in found:
-            messages = await self._messages(listener.user_id, stored)
-            for socket in served:
-                if listener.cursors.get(socket, stored.seq) < stored.seq:
-                    for name, payload in messages:
-                        await self._emit(name, socket, payload)
-                    if socket in listener.cursors:
-                        listener.cursors[socket] = stored.seq
+            for name, payload in await self._messages(listener.user_id, stored):
+                if waiting == _AT_ONCE:
+                    await self._taken(listener.socket)
+                    waiting = 0
+                await self._emit(name, listener.socket, payload)
+                waiting += 1
+            listener.cursor = stored.seq
+        if waiting:
+            await self._taken(listener.socket)
         return len(found) == _BATCH
 
     async def _messages(self, user_id: uuid.UUID, stored: StoredEvent) -> list[Message]:

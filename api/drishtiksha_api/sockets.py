@@ -14,10 +14,15 @@ from drishtiksha.domain.errors import DrishtikshaError
 from .lean_socketio import NOOP, Packet, socketio
 from .principal import Doorkeeper
 from .problems import Problem
-from .relay import Relay
+from .relay import Relay, Taken
 
 log = structlog.get_logger()
 
+PATH = "/socket.io/"
+MAX_MESSAGE = 64 * 1024
+"""Bytes of one request of a polling client, or one message of a WebSocket."""
+STRANGER_SECONDS = 30.0
+"""A connection that nobody is recognised on, by then and whenever we look again, is closed."""
 MAX_SOCKETS = 20
 """Sockets of one user on one replica."""
 _NO_TOKEN = "Authentication error: No token provided."  # noqa: S105 - a sentence that clients compare
@@ -29,13 +34,14 @@ def server(origins: list[str]) -> socketio.AsyncServer:
     made = socketio.AsyncServer(
         async_mode="asgi",
         cors_allowed_origins=origins,
-        max_http_buffer_size=64 * 1024,
+        max_http_buffer_size=MAX_MESSAGE,
         ping_interval=25,
         ping_timeout=20,
         logger=False,
         engineio_logger=False,
     )
     _let_go_of_pollers(made)
+    _part_with_strangers(made)
     return made
 
 
@@ -50,6 +56,38 @@ def _let_go_of_pollers(sio: socketio.AsyncServer) -> None:
         await closed(sid, reason)
 
     sio.eio.on("disconnect", goodbye)
+
+
+def taker(sio: socketio.AsyncServer) -> Taken:
+    """Waits until a socket has taken what was emitted to it: the server's own queues have no end."""
+
+    async def taken(sid: str) -> None:
+        waiting = sio.eio.sockets.get(sio.manager.eio_sid_from_sid(sid, "/"))
+        if waiting is not None:
+            await waiting.queue.join()
+
+    return taken
+
+
+def _part_with_strangers(sio: socketio.AsyncServer) -> None:
+    """Close what only keeps a connection: Socket.IO would answer its pings for ever, recognised or refused."""
+    opened, parting = sio.eio.handlers["connect"], set()
+
+    async def greet(eio_sid: str, environ: dict[str, Any]) -> Any:
+        asyncio.get_running_loop().call_later(STRANGER_SECONDS, look, eio_sid)
+        return await opened(eio_sid, environ)
+
+    def look(eio_sid: str) -> None:
+        if eio_sid not in sio.eio.sockets:
+            return
+        if sio.manager.sid_from_eio_sid(eio_sid, "/") is None:
+            task = asyncio.create_task(sio.eio.disconnect(eio_sid))
+            parting.add(task)
+            task.add_done_callback(parting.discard)
+        else:
+            asyncio.get_running_loop().call_later(STRANGER_SECONDS, look, eio_sid)
+
+    sio.eio.on("connect", greet)
 
 
 class Sockets:

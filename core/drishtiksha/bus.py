@@ -13,6 +13,8 @@ from typing import Any
 
 import redis.asyncio as aioredis
 import structlog
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 log = structlog.get_logger()
@@ -23,15 +25,28 @@ TICKS = "drishtiksha:ticks"
 
 _SILENCE = 5.0
 """Seconds that a Redis that failed is left alone, so that no caller waits for it again and again."""
+_QUIET = 15.0
+"""Seconds without a message after which a listener asks whether its connection lives; as many for the answer."""
+_CONNECTIONS = 16
+"""The most that one process opens to publish and to cache; whoever finds none free waits for one, up to the timeout."""
 
 
 class Bus:
     """One connection pool. Times out within two seconds; forgives everything."""
 
     def __init__(self, url: str, *, timeout: float = 2.0) -> None:
-        self._redis = aioredis.from_url(
-            url, socket_timeout=timeout, socket_connect_timeout=timeout, health_check_interval=15, decode_responses=True
+        # One more try at once, for a connection that died while it was not used; the library's own ten take minutes.
+        pool = aioredis.BlockingConnectionPool.from_url(
+            url,
+            max_connections=_CONNECTIONS,
+            timeout=timeout,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            health_check_interval=15,
+            decode_responses=True,
+            retry=Retry(NoBackoff(), 1),
         )
+        self._redis = aioredis.Redis.from_pool(pool)
         self._url = url
         self._timeout = timeout
         self._mute_until = 0.0
@@ -42,7 +57,8 @@ class Bus:
         if now < self._mute_until:
             return False
         try:
-            await self._redis.publish(channel, json.dumps(message, separators=(",", ":")))
+            async with asyncio.timeout(self._timeout):
+                await self._redis.publish(channel, json.dumps(message, separators=(",", ":")))
         except (TimeoutError, RedisError, OSError) as error:
             self._mute_until = now + _SILENCE
             log.warning("redis did not take a message; live push is late", channel=channel, error=str(error))
@@ -60,23 +76,37 @@ class Bus:
     async def listen(self, *channels: str) -> AsyncIterator[tuple[str, dict[str, Any]] | None]:
         """Messages of these channels for ever; None each time the connection was made (something may have been missed).
 
-        Reconnects with backoff. A message that is no JSON object is dropped.
+        Reconnects with backoff, also when the connection has fallen silent. A message that is no JSON object is dropped.
         """
         delay = 0.5
         while True:
             try:
+                # No tries of the library's own: it would connect again by itself, and nobody were told of the gap.
                 client = aioredis.from_url(
-                    self._url, socket_connect_timeout=self._timeout, health_check_interval=15, decode_responses=True
+                    self._url,
+                    socket_timeout=self._timeout,
+                    socket_connect_timeout=self._timeout,
+                    decode_responses=True,
+                    retry=Retry(NoBackoff(), 0),
                 )
                 async with client, client.pubsub() as pubsub:
-                    await pubsub.subscribe(*channels)
+                    async with asyncio.timeout(2 * self._timeout):
+                        await pubsub.subscribe(*channels)
                     delay = 0.5
                     yield None
+                    asked = False
                     while True:
-                        message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=30.0)
-                        # None also stands for the answer to a health check, so nothing may be asked in return here.
-                        body = _object(message.get("data")) if message is not None else None
-                        if message is not None and body is not None:
+                        message = await pubsub.get_message(timeout=_QUIET)
+                        if message is None:
+                            if asked:
+                                raise TimeoutError("the connection has fallen silent")
+                            async with asyncio.timeout(self._timeout):
+                                await pubsub.ping()
+                            asked = True
+                            continue
+                        asked = False  # whatever it is, somebody is there
+                        body = _object(message.get("data")) if message["type"] == "message" else None
+                        if body is not None:
                             yield str(message["channel"]), body
             except (TimeoutError, RedisError, OSError) as error:
                 log.warning("redis is away; trying again", error=str(error), delay=delay)
@@ -86,7 +116,8 @@ class Bus:
     async def ping(self) -> bool:
         """Whether Redis answers."""
         try:
-            return bool(await self._redis.ping())
+            async with asyncio.timeout(self._timeout):
+                return bool(await self._redis.ping())
         except (TimeoutError, RedisError, OSError):
             return False
 

@@ -20,6 +20,22 @@ _QUIET = {
 }
 
 
+MAX_VALUE, MAX_EXCEPTION = 2000, 16_000
+"""Characters of one value and of a traceback in a line: what a stranger sent may be in it."""
+
+
+def cut(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Shorten what is too long: a traceback at its beginning, everything else at its end."""
+    for key, value in event.items():
+        if key == "exception" and isinstance(value, str):
+            event[key] = value[-MAX_EXCEPTION:]
+        elif key != "exc_info" and not isinstance(value, (int, float, type(None))):
+            text = value if isinstance(value, str) else repr(value)
+            if len(text) > MAX_VALUE:
+                event[key] = f"{text[:MAX_VALUE]}… ({len(text)} characters)"
+    return event
+
+
 def configure(process: str, *, readable: bool | None = None, level: int | None = None) -> None:
     """Route all logging of this process to standard error. Readable when DRISHTIKSHA_ENV is development."""
     if readable is None:
@@ -40,9 +56,9 @@ def configure(process: str, *, readable: bool | None = None, level: int | None =
 
     final: list[structlog.typing.Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if readable:
-        final.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+        final += [cut, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     else:
-        final += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        final += [structlog.processors.format_exc_info, cut, structlog.processors.JSONRenderer(ensure_ascii=False)]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[*shared, name_process], processors=final)

@@ -264,9 +264,14 @@ class MediaAnalyses:
         async for page in self.kube.pages(self._path, labels=labels, metadata_only=metadata_only):
             yield page
 
-    async def ping(self) -> None:
-        """The cheapest look at the collection. Raises KubeNotFound when the resource is not installed."""
-        await self.kube.get(self._path, {"limit": "1"})
+    async def ping(self) -> int:
+        """The cheapest look at the collection; the cluster's newest resourceVersion, which only grows.
+
+        Raises KubeNotFound when the resource is not installed.
+        """
+        answer = await self.kube.get(self._path, {"limit": "1"})
+        version = str((answer.get("metadata") or {}).get("resourceVersion", ""))
+        return int(version) if version.isdigit() else 0
 
     async def delete(self, run_id: object, *, uid: str | None = None) -> bool:
         """Ask for the resource's deletion, its Jobs with it; False when it is not there."""

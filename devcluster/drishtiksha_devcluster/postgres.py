@@ -114,6 +114,7 @@ def process(data: Path, port: int, *, throwaway: bool = False, connections: int 
     options = [
         *("listen_addresses=127.0.0.1", f"port={port}", "unix_socket_directories=", f"max_connections={connections}"),
         *("log_min_messages=warning", "logging_collector=off", "log_line_prefix=%m [%p] %q%d "),
+        "log_error_verbosity=terse",  # DETAIL quotes keys and whole rows: a person's words
         *("shared_buffers=64MB", "max_wal_size=512MB", *(_THROWAWAY if throwaway else ())),
     ]
     argv = [str(binaries(user) / "postgres"), "-D", str(data)]

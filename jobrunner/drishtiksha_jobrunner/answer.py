@@ -28,6 +28,8 @@ FINDINGS = (
 CALIBRATIONS = ("none", "nfa", "p-value", "empirical")
 MAX_FRAMES = 200_000
 MAX_LIMITS = 50
+MEDIA_KEYS = ("mediaId", "media_id", "videoId", "video_id")
+"""Under one of these a service may say which media it speaks of."""
 
 _AUDIO = {
     ("pitch", "mean_pitch_hz"): "meanPitchHz",
@@ -44,10 +46,11 @@ _AUDIO = {
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked, and of whom: the model, the version frozen with the run, and the seconds it took."""
+    """What was asked, and of whom: the model, the version frozen with the run, the media, and the seconds it took."""
 
     model: str
     model_version: str
+    media_id: str
     polarity: str
     seconds: float
     service: Service
@@ -56,8 +59,8 @@ class Asked:
 def normalise(answer: dict[str, object], asked: Asked) -> tuple[dict[str, object], list[Artifact]]:
     """The result as the door takes it, and the artifacts that it lists. Takes pictures out of `answer`.
 
-    Raises Fault ML_CONTRACT when the answer breaks the contract: another model's, no prediction, a score outside
-    0..1, a number that is not finite, too many frames.
+    Raises Fault ML_CONTRACT when the answer breaks the contract: another model's, about another media, no prediction,
+    a score outside 0..1, a number that is not finite, too many frames.
     """
     if answer.get("success") is not True:
         raise contract("The ML service answered without success.", text(answer.get("message")))
@@ -66,6 +69,9 @@ def normalise(answer: dict[str, object], asked: Asked) -> tuple[dict[str, object
     data = answer.get("data")
     if not isinstance(data, dict):
         raise contract("The ML service's answer has no data.")
+    for part in (answer, data):
+        if other := [part[key] for key in MEDIA_KEYS if part.get(key) not in (None, "", asked.media_id)]:
+            raise contract("The answer is about another media than the one sent.", text(json.dumps(other), 300))
     evidence = mapping(data.get("evidence"))
     pictures, notes = take(evidence.get("images"))
     raw = _dump(data)

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 
 from drishtiksha.domain.errors import ErrorClass
 
-from .faults import Fault
+from .faults import Fault, storable
 
 MAX_PLAIN = 16 * 1024 * 1024
 """Bytes of an answer's JSON, unpacked, its pictures aside."""
@@ -113,7 +113,7 @@ def parse(raw: bytes) -> dict[str, object]:
     if raw.count(b"{") + raw.count(b"[") > MAX_CONTAINERS:
         raise contract(f"The ML service's answer has more than {MAX_CONTAINERS} objects and arrays.")
     try:
-        value = json.loads(raw.decode("utf-8-sig"), parse_constant=_refuse)
+        value = json.loads(raw.decode("utf-8-sig"), parse_constant=_refuse, object_pairs_hook=_once)
     except RecursionError:
         raise contract("The ML service's answer is nested too deeply.") from None
     except _NotFinite:
@@ -130,6 +130,16 @@ def _pictured(piece: bytes) -> int:
     """How many bytes are base64: long runs, or the whole piece."""
     runs = (m.end() - m.start() for m in _BASE64.finditer(piece))
     return sum(run for run in runs if run >= _LONG or run == len(piece))
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object in which each key stands once: of two predictions nobody can say which was meant."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in made if names.count(name) > 1)
+        raise contract(f"The ML service's answer has the key '{storable(twice, 100)}' twice in one object.")
+    return made
 
 
 class _NotFinite(Exception):

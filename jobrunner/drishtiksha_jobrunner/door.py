@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 import httpx
@@ -64,6 +65,8 @@ class Door:
         self._timing = timing
         self._timeout = httpx.Timeout(timing.door_read, connect=timing.connect)
         self.clock = Clock(timing.before_assignment)
+        self._patience: Clock | None = None
+        """Runs while the door cannot store artifacts."""
 
     async def assignment(self) -> Assignment:
         """Ask what to do. The first call starts the attempt; the clock runs from here."""
@@ -94,8 +97,13 @@ class Door:
         Raises Fault INTERNAL when they differ after three complete downloads, or the disk is full.
         """
         for _ in range(_DOWNLOADS):
-            if await self._download(told, path):
-                return
+            try:
+                if await self._download(told, path):
+                    return
+            except OSError as error:
+                raise Fault(
+                    ErrorClass.INTERNAL, f"The media could not be written to scratch ({error.strerror})."
+                ) from None
             log.warning("the downloaded bytes are not the promised ones, fetching them again")
         raise Fault(
             ErrorClass.INTERNAL,
@@ -119,7 +127,7 @@ class Door:
             log.info("the door did not take progress", extra={"status": response.status_code})
 
     async def artifact(self, artifact: Artifact) -> None:
-        """Hand in one file before the result that lists it."""
+        """Hand in one file before the result that lists it. A door that cannot store it for long refuses it, too."""
         await self._call(
             "PUT",
             f"{_ATTEMPT}/artifacts/{artifact.name}",
@@ -129,7 +137,9 @@ class Door:
                 "X-Kind": artifact.kind,
                 "X-Content-SHA256": hashlib.sha256(artifact.content).hexdigest(),
             },
+            needed=False,
         )
+        self._patience = None
 
     async def result(self, body: bytes) -> bool:
         """Hand in the result's JSON. False: this attempt already had one, which is as good (a lost answer, a twin)."""
@@ -156,9 +166,18 @@ class Door:
         return answer
 
     async def _call(
-        self, method: str, path: str, content: bytes = b"", headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        content: bytes = b"",
+        headers: dict[str, str] | None = None,
+        *,
+        needed: bool = True,
     ) -> httpx.Response:
-        """One request, repeated through 5xx, 429 and broken connections until the clock has run down."""
+        """One request, repeated through 5xx, 429 and broken connections until the clock has run down.
+
+        Not `needed`: through 5xx only while there is patience; then it counts as refused.
+        """
         tries = 0
         while True:
             try:
@@ -173,13 +192,20 @@ class Door:
             else:
                 if response.is_success:
                     return response
+                if response.status_code >= 500 and not needed and not self._is_patient():
+                    raise DoorRefused(response.status_code, response.text[:2000])
                 await self._refused(response, response.text, tries)
             tries += 1
+
+    def _is_patient(self) -> bool:
+        if self._patience is None:
+            self._patience = Clock(min(self._timing.artifact_patience, self.clock.left() / 2))
+        return self._patience.left() > 0
 
     async def _download(self, told: Assignment, path: Path) -> bool:
         """One complete set of bytes in `path`, over as many connections as it takes. False: not the promised ones."""
         digest, have, tries = hashlib.sha256(), 0, 0
-        with path.open("wb") as file:
+        with path.open("wb", buffering=0) as file:
             while True:
                 headers = {"Accept-Encoding": "identity"}
                 if have:
@@ -208,16 +234,12 @@ class Door:
                             if have > told.size:
                                 return False
                             digest.update(chunk)
-                            file.write(chunk)
+                            _write(file, chunk)
                     break
                 except httpx.TransportError as error:
                     # As long as bytes come, the door is well: begin counting anew.
                     tries = 0 if have > before else tries + 1
                     await self._wait(tries, None, type(error).__name__)
-                except OSError as error:
-                    raise Fault(
-                        ErrorClass.INTERNAL, f"The media could not be written to scratch ({error.strerror})."
-                    ) from None
         return have == told.size and digest.hexdigest() == told.sha256.lower()
 
     async def _refused(self, response: httpx.Response, said: str, tries: int) -> None:
@@ -241,6 +263,13 @@ class Door:
 
 
 _JSON = {"Content-Type": "application/json"}
+
+
+def _write(file: FileIO, chunk: bytes) -> None:
+    """All of it, now: a buffer that cannot be written would fail once more when it is closed."""
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def _dump(value: object) -> bytes:

@@ -19,13 +19,20 @@ BUSY = frozenset({408, 429, 503})
 
 
 class Fault(Exception):
-    """The attempt failed, and the door should know: one class, a sentence, and what the service said."""
+    """The attempt failed, and the door should know: one class, a sentence, and what the service said.
 
-    def __init__(self, error_class: ErrorClass, message: str, server_response: str | None = None) -> None:
+    `for_log` is the sentence without the service's own words, where it has some: they are about somebody's media, and
+    a log outlives it.
+    """
+
+    def __init__(
+        self, error_class: ErrorClass, message: str, server_response: str | None = None, *, for_log: str | None = None
+    ) -> None:
         super().__init__(message)
         self.error_class = error_class
         self.message = message
         self.server_response = server_response
+        self.for_log = for_log or message
 
 
 class Busy(Exception):

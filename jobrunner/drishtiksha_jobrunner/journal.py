@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 HIDDEN = "[redacted]"
+_MAX_VALUE = 2000
+"""Characters of one value in a line: the door's or an ML service's words may be in it."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -49,8 +51,11 @@ class JsonLines(logging.Formatter):
         line.update({k: v for k, v in vars(record).items() if k not in _STANDARD})
         if record.exc_info and record.exc_info[0] is not None:
             line["exception"] = "".join(traceback.format_exception(*record.exc_info))[-8000:]
-        # Redacting before encoding: an escaped secret would slip through afterwards.
+        # Redacting before cutting and encoding: half a secret, or an escaped one, would slip through afterwards.
         cleaned = {k: self._redact(v) if isinstance(v, str) else v for k, v in line.items()}
+        for key, value in cleaned.items():
+            if isinstance(value, str) and len(value) > _MAX_VALUE and key != "exception":
+                cleaned[key] = f"{value[:_MAX_VALUE]}… ({len(value)} characters)"
         return self._redact(json.dumps(cleaned, default=str, ensure_ascii=True))
 
 

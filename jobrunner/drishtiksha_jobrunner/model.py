@@ -32,6 +32,7 @@ log = logging.getLogger("drishtiksha.jobrunner.model")
 T = TypeVar("T")
 
 LINES = "application/x-ndjson"
+_NEVER_MADE = (httpx.ConnectError, httpx.ConnectTimeout)
 _MAX_STATS = 4 * 1024 * 1024
 _MAX_ERROR = 64 * 1024
 
@@ -71,11 +72,13 @@ class Model:
 
     async def analyze(self, told: Assignment, media: Path, on_progress: Callable[[object], None]) -> dict[str, object]:
         """Have the media examined; returns the JSON answer as it came. `on_progress` gets each progress object."""
-        return await self._patiently(lambda: self._analyze(told, media, on_progress))
+        return await self._patiently(lambda: self._analyze(told, media, on_progress), breaks=False)
 
     async def _stats(self) -> dict[str, object]:
         timeout = httpx.Timeout(self._timing.stats_read, connect=self._timing.connect)
-        request = self._client.build_request("GET", "/stats", headers={"Accept": "application/json"}, timeout=timeout)
+        # The analysis gets a connection of its own: if that breaks, it was not for having been idle.
+        headers = {"Accept": "application/json", "Connection": "close"}
+        request = self._client.build_request("GET", "/stats", headers=headers, timeout=timeout)
         async with self._answer(request) as response:
             return body.parse(await body.whole(_pieces(response, _MAX_STATS)))
 
@@ -135,11 +138,14 @@ class Model:
             ErrorClass.BAD_MEDIA: f"The model cannot examine this file ({status})",
             ErrorClass.ML_UNAVAILABLE: f"The ML service failed ({status})",
         }.get(error_class, f"The ML service refused the request ({status})")
-        return Fault(error_class, storable(what + because, 1000), said or None)
+        return Fault(error_class, storable(what + because, 1000), said or None, for_log=f"{what}.")
 
-    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def _patiently(self, ask: Callable[[], Awaitable[T]], *, breaks: bool = True) -> T:
         """Ask until there is an answer: through "come again later" while the deadline allows, through refused
         connections for a short while. Raises Fault ML_UNAVAILABLE when patience or time is over.
+
+        `breaks`: a connection that broke after it was made is asked again as well. An analysis is not: this very file
+        may have killed the service, and whether it may do so once more is the operator's decision.
         """
         began, tries, waits = time.monotonic(), 0, 0
         while True:
@@ -156,14 +162,13 @@ class Model:
                         "The ML service stayed busy until the attempt's time was over.",
                         busy.said,
                     ) from None
-                log.info(
-                    "the ML service is busy, waiting", extra={"seconds": round(seconds, 1), "said": busy.said[:200]}
-                )
+                log.info("the ML service is busy, waiting", extra={"seconds": round(seconds, 1)})
                 await asyncio.sleep(seconds)
                 began, tries, waits = time.monotonic(), 0, waits + 1
             except httpx.TransportError as error:
                 seconds = pause(tries, self._timing.ml_pause, self._timing.ml_pause_max)
                 over = time.monotonic() - began + seconds > self._timing.ml_patience
+                over = over or not (breaks or isinstance(error, _NEVER_MADE))
                 if over or seconds + self._timing.last_word >= self._clock.left():
                     said = f"The connection to the ML service failed ({type(error).__name__})."
                     raise Fault(ErrorClass.ML_UNAVAILABLE, said) from None

@@ -71,7 +71,7 @@ async def run(environment: Environment, timing: Timing | None = None) -> int:
             log.error("the door refused", extra={"status": refused.status, "said": refused.said})
             return _INTERNAL
         except Fault as fault:
-            log.error("the attempt could not begin", extra={"reason": fault.message})
+            log.error("the attempt could not begin", extra={"reason": fault.for_log})
             return EXIT_CODES[fault.error_class]
 
 
@@ -108,7 +108,7 @@ class Attempt:
         except Exception as error:
             log.exception("a fault of the runner itself")
             failed = Fault(ErrorClass.INTERNAL, f"The runner failed ({type(error).__name__}).")
-        log.warning("attempt failed", extra={"class": failed.error_class.value, "reason": failed.message})
+        log.warning("attempt failed", extra={"class": failed.error_class.value, "reason": failed.for_log})
         self.reporter.last_word()
         said = failed.server_response
         return await self.door.failure(
@@ -131,7 +131,8 @@ class Attempt:
             answer = await model.analyze(self.told, media, self.reporter.tell)
         took = time.monotonic() - began
         log.info("the model answered", extra={"seconds": round(took, 3)})
-        return normalise(answer, Asked(self.told.model, self.told.model_version, there.polarity, took, service))
+        asked = Asked(self.told.model, self.told.model_version, self.told.media_id, there.polarity, took, service)
+        return normalise(answer, asked)
 
     async def _handed_in(self, artifact: Artifact) -> bool:
         """Put one artifact; False when the door refuses it, for a picture must not cost the analysis."""

@@ -32,8 +32,8 @@ class Timing:
     ml_write: float = 60.0
     """For each piece of the upload, not for all of it."""
     ml_patience: float = 30.0
-    """How long an ML service may refuse connections within one attempt. A call that broke later than this is not
-    asked again here: a long analysis repeated from scratch is the operator's decision."""
+    """How long an ML service may refuse connections within one attempt. An analysis that broke is not asked again here:
+    to repeat it from scratch is the operator's decision."""
     ml_pause: float = 0.5
     ml_pause_max: float = 5.0
     busy_pause: float = 2.0
@@ -42,6 +42,8 @@ class Timing:
     starting: float = 60.0
     """A service up for less than this may still be loading its models."""
     look_again: float = 2.0
+    artifact_patience: float = 60.0
+    """How long a door that cannot store a picture is asked again, all pictures together: the result must not wait."""
     last_word: float = 5.0
     """Kept free before the deadline, so that a failure can still be handed in."""
 

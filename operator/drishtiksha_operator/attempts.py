@@ -109,6 +109,7 @@ class Attempts:
             message=end.message,
             node=node,
             job_ended=end.job_ended,
+            cause=end.cause,
             retry_in=retry_delay(attempt.number, random.uniform(0.8, 1.2)),
         )
         announcement = await self.runs.attempt_ended(attempt.id, ended)

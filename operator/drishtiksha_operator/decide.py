@@ -37,12 +37,16 @@ class Clocks:
 
 @dataclass(frozen=True)
 class End:
-    """An attempt is over. `error_class` None: its Job completed. `job_ended` False: the Job is still to be deleted."""
+    """An attempt is over. `error_class` None: its Job completed. `job_ended` False: the Job is still to be deleted.
+
+    `cause`: what the cluster knows of a failure beyond the runner's own word.
+    """
 
     error_class: ErrorClass | None
     reason: str
     message: str
     job_ended: bool = True
+    cause: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def needs_pods(attempt: AttemptSnapshot, job: JobSeen | None, clocks: Clocks, no
     if attempt.started_at is not None and attempt.node is None:
         return True
     if attempt.ended:
-        return False
+        return job.ended and _lost_its_model(attempt)
     if job.ended:
         return True
     if attempt.state is AttemptState.CREATED:
@@ -149,6 +153,8 @@ def _job_end(attempt: AttemptSnapshot, job: JobSeen, pods: Sequence[PodSeen], no
     told = job.message or job.reason or "the Job failed"
     pod = newest(list(pods))
     if attempt.ended:
+        if _lost_its_model(attempt) and pod is not None and pod.oom is not None:
+            return End(None, "OOMKilled", told, cause=_out_of_memory(pod.oom))
         return End(None, job.reason or "Failed", told)
     if attempt.started_at is not None and _age(attempt.started_at, now) >= attempt.running_deadline:
         return End(ErrorClass.DEADLINE, "DeadlineExceeded", _late(attempt))
@@ -159,7 +165,7 @@ def _job_end(attempt: AttemptSnapshot, job: JobSeen, pods: Sequence[PodSeen], no
     if pod is None:
         return End(ErrorClass.CRASHED, job.reason or "Failed", f"The Job failed: {told}")
     if pod.oom is not None and (pod.exit_code is None or pod.signal):
-        return End(ErrorClass.CRASHED, "OOMKilled", f"Container {pod.oom} used more memory than its limit.")
+        return End(ErrorClass.CRASHED, "OOMKilled", _out_of_memory(pod.oom))
     if pod.exit_code is None or pod.signal or pod.reason in ("Evicted", "NodeLost", "Shutdown", "Terminated"):
         why = pod.reason or (f"exit code {pod.exit_code}" if pod.exit_code is not None else "no exit code")
         return End(ErrorClass.CRASHED, pod.reason or "Crashed", f"The pod was ended from outside ({why}).")
@@ -167,7 +173,10 @@ def _job_end(attempt: AttemptSnapshot, job: JobSeen, pods: Sequence[PodSeen], no
     if error is ErrorClass.CANCELLED:
         # It was told that it is fenced, yet its row is open: another try finds out.
         error = ErrorClass.INTERNAL
-    return End(error, f"ExitCode{pod.exit_code}", f"The runner ended with exit code {pod.exit_code} without a word.")
+    text = f"The runner ended with exit code {pod.exit_code} without a word."
+    if error is ErrorClass.ML_UNAVAILABLE and pod.oom is not None:
+        return End(error, "OOMKilled", f"{_out_of_memory(pod.oom)} {text}")
+    return End(error, f"ExitCode{pod.exit_code}", text)
 
 
 def _pending(
@@ -214,6 +223,15 @@ def _running(attempt: AttemptSnapshot, pods: list[PodSeen], clocks: Clocks, now:
     where = f"its pod on {last.node} is {last.phase} and not ready" if last is not None else "it has no pod"
     text = f"Nothing was heard from the runner for {_span(silent)}, and {where}."
     return Judgement(end=End(ErrorClass.CRASHED, "Silent", text, job_ended=False))
+
+
+def _lost_its_model(attempt: AttemptSnapshot) -> bool:
+    """Whether the runner said that its model went away: in a pod of its own it may have run out of memory."""
+    return attempt.state is AttemptState.FAILED and attempt.error_class is ErrorClass.ML_UNAVAILABLE
+
+
+def _out_of_memory(container: str) -> str:
+    return f"Container {container} used more memory than its limit."
 
 
 def _silent_for(attempt: AttemptSnapshot, now: datetime) -> float:

@@ -25,6 +25,8 @@ log = structlog.get_logger()
 
 STATS_BYTES = 2 * 1024 * 1024
 """More than any honest `/stats`."""
+PATIENCE = 20.0
+"""Seconds for the whole answer: one that drips never runs into the timeouts of its pieces, and every run waits for it."""
 STARTING = 60.0
 """Seconds of uptime within which a service that lists a model as not loaded is still starting."""
 _FLAGS = {MediaType.VIDEO: "isVideo", MediaType.AUDIO: "isAudio", MediaType.IMAGE: "isImage"}
@@ -209,7 +211,10 @@ class Discovery:
     async def _ask(self, service: Service) -> Answer:
         headers = {"X-API-Key": service.api_key.get_secret_value()} if service.api_key else {}
         try:
-            async with self.client.stream("GET", f"{service.url}/stats", headers=headers) as response:
+            async with (
+                asyncio.timeout(PATIENCE),
+                self.client.stream("GET", f"{service.url}/stats", headers=headers) as response,
+            ):
                 if response.status_code != 200:
                     why = "it refuses our key" if response.status_code in (401, 403) else f"HTTP {response.status_code}"
                     return Answer(service.name, service.required, error=why)
@@ -219,7 +224,7 @@ class Discovery:
                     if len(raw) > STATS_BYTES:
                         return Answer(service.name, service.required, error="its /stats is too large")
             return read_stats(service, json.loads(raw))
-        except httpx.TimeoutException:
+        except (httpx.TimeoutException, TimeoutError):
             return Answer(service.name, service.required, error="it does not answer in time")
         except httpx.HTTPError:
             return Answer(service.name, service.required, error="it cannot be reached")

@@ -75,13 +75,13 @@ class Reconciler:
 
         # A resource without a run is reported and let go when somebody deletes it. It is never executed.
         if run is None:
-            await self._without_run(key, resource)
-            return None
+            return await self._without_run(key, resource)
 
-        # A deleted media's resource is only let go; the dispatcher erases the rest.
+        # A deleted media's Jobs are ended, so that others get their places, and its resource is let go; the dispatcher
+        # erases the rest.
         if run.deleted:
-            await self.reporting.let_go(resource)
-            return None
+            wait = await self.reporting.let_go(resource)
+            return _sooner(wait, (await self.attempts.observe(run, resource)).look_in)
 
         # What is seen of the Jobs comes first: an attempt that has ended may have been the last.
         seen = await self.attempts.observe(run, resource)
@@ -98,16 +98,14 @@ class Reconciler:
             wait = _sooner(wait, await self.reporting.report(run, resource, waiting, ahead))
         return wait
 
-    async def _without_run(self, key: str, resource: Object | None) -> None:
-        if resource is None:
-            self.figures.strangers.discard(resource_name(key))
-            return
-        self.figures.strangers.add(resource_name(key))
-        if "deletionTimestamp" in resource["metadata"]:
-            await self.reporting.let_go(resource)
-            self.figures.strangers.discard(resource_name(key))
-        else:
+    async def _without_run(self, key: str, resource: Object | None) -> float | None:
+        if resource is not None and "deletionTimestamp" not in resource["metadata"]:
+            self.figures.strangers.add(resource_name(key))
             log.warning("a MediaAnalysis has no run; it is not executed", resource=resource_name(key))
+            return None
+        wait = await self.reporting.let_go(resource)
+        self.figures.strangers.discard(resource_name(key))
+        return wait
 
     # -- moving a run on ----------------------------------------------------------------------------------------------
 

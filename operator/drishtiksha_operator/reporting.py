@@ -77,17 +77,24 @@ class Reporting:
                 resource = await self.analyses.apply_status(resource, wanted)
                 self._remember(key, run.status, resource["metadata"]["resourceVersion"])
             if run.terminal:
-                await self.let_go(resource)
+                return await self.let_go(resource)
         except KubeConflict:
             return AGAIN
         except KubeNotFound:
             return None
         return None
 
-    async def let_go(self, resource: Object | None) -> None:
-        """Take the finalizer off: nothing of this run is held any more."""
-        if resource is not None and await self.analyses.release(resource):
-            self._written.pop(run_of(resource["metadata"]["name"]) or "", None)
+    async def let_go(self, resource: Object | None) -> float | None:
+        """Take the finalizer off: nothing of this run is held any more.
+
+        Returns the seconds after which to look again when the resource changed meanwhile: another operator was faster.
+        """
+        try:
+            if resource is not None and await self.analyses.release(resource):
+                self._written.pop(run_of(resource["metadata"]["name"]) or "", None)
+        except KubeConflict:
+            return AGAIN
+        return None
 
     def is_our_own_echo(self, key: str, resource_version: str) -> bool:
         """Whether an event only tells us what we have just written ourselves."""

@@ -123,7 +123,7 @@ def read_pod(pod: Mapping[str, Any]) -> PodSeen:
         disrupted=conditions.get("DisruptionTarget", {}).get("status") == "True",
         exit_code=code,
         signal=bool(ended.get("signal")) or (code is not None and code > 128),
-        oom=next((c["name"] for c in containers if _terminated(c).get("reason") == "OOMKilled"), None),
+        oom=next((c["name"] for c in containers if any(e.get("reason") == "OOMKilled" for e in _endings(c))), None),
         diagnosis=_diagnosis(conditions, containers) if status.get("phase", "Pending") == "Pending" else None,
     )
 
@@ -141,13 +141,15 @@ def refusal(events: list[Mapping[str, Any]]) -> Diagnosis | None:
     return None
 
 
+def _endings(container: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """How a container ended: now, and the last time before it was restarted."""
+    said = ((container.get(key) or {}).get("terminated") for key in ("state", "lastState"))
+    return [dict(found) for found in said if found]
+
+
 def _terminated(container: Mapping[str, Any]) -> Mapping[str, Any]:
-    """How a container ended: now, or the last time before it was restarted."""
-    for key in ("state", "lastState"):
-        found = (container.get(key) or {}).get("terminated")
-        if found:
-            return dict(found)
-    return {}
+    """The last of its endings."""
+    return next(iter(_endings(container)), {})
 
 
 def _diagnosis(conditions: Mapping[str, Any], containers: list[Mapping[str, Any]]) -> Diagnosis:

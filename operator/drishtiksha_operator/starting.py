@@ -59,6 +59,8 @@ class Begun:
 
 NO_RIGHT = "cannot create resource"
 """What every API server's authorizer says in a denial; quota and admission use other words with the same 403."""
+GOING = "because it is being terminated"
+"""What it says of a namespace that somebody deletes: nothing new is taken until it is gone and made again."""
 
 
 @dataclass
@@ -208,11 +210,11 @@ class Starting:
         """Whether a refusal is the cluster's last word: quota, admission, a manifest that it does not take.
 
         A denial of our rights is not, for a while: an API server that has just started denies everything until it has
-        read the roles, and a person who forgot to apply them can mend it.
+        read the roles, and a person who forgot to apply them can mend it. Nor is a namespace on its way out.
         """
-        denied = error.status == 401 or (error.status == 403 and NO_RIGHT in error.message)
+        heals = error.status == 401 or (error.status == 403 and (NO_RIGHT in error.message or GOING in error.message))
         age = (run.now - attempt.created_at).total_seconds()
-        return not denied or (error.status == 403 and age >= self.settings.hopeless_deadline)
+        return not heals or (error.status == 403 and age >= self.settings.hopeless_deadline)
 
     async def _refused(self, attempt: AttemptSnapshot, error: KubeError) -> Announcement | None:
         text = f"The cluster refuses the Job: {error.message}"[:1000]

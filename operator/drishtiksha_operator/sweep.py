@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,6 +28,14 @@ log = structlog.get_logger()
 
 DELETES = 8
 """Finished resources that are deleted at a time."""
+
+
+class HistoryLost(Exception):
+    """The cluster's history has begun anew (etcd was wiped, or restored from an older backup).
+
+    A watch goes on from the version it heard last, and the new history will not reach that for a long time: until then
+    the ear is deaf and is told nothing. The process ends, and the next one lists everything.
+    """
 
 
 @dataclass(frozen=True)
@@ -65,9 +73,14 @@ class Sweep:
     figures: Figures
     health: Health
     add: Callable[[str], None]
+    _newest: int = field(default=0, init=False)
+    """The cluster's newest version that was seen."""
 
     async def work(self) -> None:
-        """For ever: rows every `sweep` seconds, both sides every `reconcile_all` seconds. Survives every neighbour."""
+        """For ever: rows every `sweep` seconds, both sides every `reconcile_all` seconds. Survives every neighbour.
+
+        Raises HistoryLost.
+        """
         loop = asyncio.get_running_loop()
         both_due = loop.time()
         while True:
@@ -78,15 +91,24 @@ class Sweep:
                     both_due = loop.time() + self.settings.reconcile_all
             except DrishtikshaError as error:
                 log.warning("the sweep could not be finished; it comes again", error=str(error))
+            except HistoryLost:
+                raise
             except Exception:
                 log.exception("the sweep failed; it comes again")
             await asyncio.sleep(self.settings.sweep)
 
     async def rows(self) -> None:
-        """Every run that is not final, and every run with a Job that was not seen to end; and a sign of life."""
+        """Every run that is not final, and every run with a Job that was not seen to end; and a sign of life.
+
+        Raises HistoryLost.
+        """
         for run_id in dict.fromkeys([*await self.runs.live(), *await self.runs.with_open_jobs()]):
             self.add(str(run_id))
-        await self.analyses.ping()
+        before = self._newest
+        newest = await self.analyses.ping()
+        if newest < before:
+            raise HistoryLost(f"The cluster is at version {newest} and was at {before}.")
+        self._newest = max(newest, self._newest)  # another look may have been faster
         self.figures.looked()
 
     async def both_sides(self) -> None:

@@ -139,6 +139,16 @@ async def test_rows_stay_until_the_resource_is_gone(world: Any, monkeypatch: pyt
     assert await outbox_rows(world) == []
 
 
+async def test_the_bytes_of_a_deleted_media_do_not_wait_for_a_cluster_that_is_away(world: Any) -> None:
+    ada = await world.person()
+    media = (await world.upload(ada, PICTURE)).json()["data"]
+    world.cluster.failing = KubeUnavailable(0, "", "no answer")
+    await world.client.delete(f"/api/v1/media/{media['id']}", headers=ada)
+    await world.api.dispatcher.once()
+    assert world.stored_files() == []
+    assert ("erase", 1, "no answer", False) in await outbox_rows(world)
+
+
 async def test_the_loop_wakes_when_poked_and_outlives_a_stumble(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatching, "IDLE_SECONDS", 600.0)
     stumbles = [RuntimeError("a bug"), None]

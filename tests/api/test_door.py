@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import uuid
 import zlib
 from typing import Any
 
@@ -145,20 +146,18 @@ async def test_a_body_that_is_too_long_or_no_gzip_is_refused(world: Any) -> None
 
 async def test_at_most_four_results_are_held_and_the_fifth_is_asked_to_come_again() -> None:
     places = Places()
-    held = [places.taken() for _ in range(4)]
+    held = [places.taken(uuid.uuid4()) for _ in range(4)]
     for one in held:
         one.__enter__()
-    with pytest.raises(Problem) as refused, places.taken():
+    with pytest.raises(Problem) as refused, places.taken(uuid.uuid4()):
         pass
     assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "1")
     held[0].__exit__(None, None, None)
-    with places.taken():
+    with places.taken(uuid.uuid4()):
         pass
 
 
 def test_an_attempt_speaks_at_most_four_times_a_second() -> None:
-    import uuid
-
     throttle = Throttle(per_second=0.001)
     one, other = uuid.uuid4(), uuid.uuid4()
     assert [throttle.allows(one), throttle.allows(one), throttle.allows(other)] == [True, False, True]

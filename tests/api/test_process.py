@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -11,7 +12,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +47,21 @@ def environment(tmp_path: Path, **more: str) -> dict[str, str]:
     }
 
 
-@contextmanager
-def started(command: str, env: dict[str, str], cwd: Path) -> Iterator[subprocess.Popen[bytes]]:
+@contextlib.contextmanager
+def started(
+    command: str, env: dict[str, str], cwd: Path, *, log: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The process for the time of the block. What it says goes to `log`, else to `process.stderr`."""
     argv = [sys.executable, "-m", "drishtiksha_api.main", command]
-    process = subprocess.Popen(argv, env=env, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+    with contextlib.ExitStack() as stack:
+        told = subprocess.PIPE if log is None else stack.enter_context(log.open("ab"))
+        process = subprocess.Popen(argv, env=env, cwd=cwd, stdout=subprocess.DEVNULL, stderr=told)
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
 
 
 def until_answered(url: str) -> tuple[int, bytes]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import uuid
 from typing import Any
 
 import api_samples as samples
+
+from drishtiksha.database.runs import Runs
 
 PICTURE = samples.picture("PNG")
 
@@ -124,3 +127,25 @@ async def test_an_upload_goes_all_the_way_to_its_verdict(world: Any) -> None:
     assert rerun.json()["data"]["status"] == "QUEUED"
     busy = await world.client.post(f"/api/v1/media/{media['id']}/analyze", headers=ada)
     assert (busy.status_code, busy.json()["code"], busy.json()["details"]["runNumber"]) == (409, "RUN_ACTIVE", 2)
+
+
+async def test_why_a_model_has_not_started_is_said_until_it_has(world: Any) -> None:
+    ada = await world.person()
+    media = (await world.upload(ada, PICTURE)).json()["data"]
+    run_id = media["latestRunId"]
+
+    async def said() -> tuple[str | None, str | None]:
+        (one,) = (await world.client.get(f"/api/v1/media/{media['id']}", headers=ada)).json()["data"]["analyses"]
+        return one["pendingReason"], one["pendingMessage"]
+
+    await world.frozen(run_id, "A")
+    assert await said() == ("WaitingForPlace", "Waiting for a free place.")
+    tokens = await world.attempt_tokens(run_id)
+    assert await said() == (None, None)
+    runs = Runs(world.around.database)
+    seen = await runs.snapshot(uuid.UUID(run_id))
+    assert seen is not None
+    await runs.note_pending(seen.analyses[0].id, "Unschedulable", "0/2 nodes are available")
+    assert await said() == ("Unschedulable", "0/2 nodes are available")
+    await world.door.get("/attempt", headers=tokens["A"])
+    assert await said() == (None, None)

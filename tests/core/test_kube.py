@@ -66,7 +66,7 @@ async def server() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def kube(server: Server) -> AsyncIterator[k.Kube]:
-    async with k.Kube(Connection(server.url, token="t0ken"), timeout=0.5, patience=0.2) as client:
+    async with k.Kube(Connection(server.url, token="t0ken"), timeout=10, patience=0.2) as client:
         yield client
 
 
@@ -120,14 +120,14 @@ async def test_a_stalled_answer_ends_as_unavailable(server: Server) -> None:
         return web.json_response({})
 
     server.answers = [stall]
-    async with k.Kube(Connection(server.url), timeout=0.1, tries=2) as client:
+    async with k.Kube(Connection(server.url), timeout=1.0, tries=2) as client:
         with pytest.raises(k.KubeUnavailable, match="in time"):
             await client.get("/x")
     assert len(server.seen) == 2
 
 
 async def test_a_refused_connection_ends_as_unavailable() -> None:
-    async with k.Kube(Connection("http://127.0.0.1:9"), timeout=0.3, tries=1) as client:
+    async with k.Kube(Connection("http://127.0.0.1:9"), timeout=10, tries=1) as client:
         with pytest.raises(k.KubeUnavailable, match="cannot be reached"):
             await client.get("/x")
 

@@ -26,6 +26,8 @@ from drishtiksha.protocol import AttemptFailure, AttemptResult, Progress
 from drishtiksha_jobrunner.environment import Environment
 from drishtiksha_jobrunner.timing import Timing
 
+sys.path.insert(0, str(Path(__file__).parent))
+
 TOKEN = "v1.k1.0192aaaa-attempt.s3cr3t-of-the-attempt"
 KEY = "ml-key-0123456789abcdef"
 MEDIA = bytes(range(256)) * 1200  # 300 KiB: several chunks

@@ -22,7 +22,7 @@ STATS = {"version": "3.0.0", "models_info": [{"name": "M-V1", "loaded": True, "d
 
 
 def asked(polarity: str = "fake") -> Asked:
-    return Asked("M-V1", "2.0", polarity, 1.25, read(STATS, "M-V1", "cpu-0"))
+    return Asked("M-V1", "2.0", "m1", polarity, 1.25, read(STATS, "M-V1", "cpu-0"))
 
 
 def made(polarity: str = "fake", **data) -> tuple[AttemptResult, dict[str, bytes]]:
@@ -175,6 +175,17 @@ def test_nothing_is_stored_under_the_name_of_a_model_that_did_not_answer(changed
     with pytest.raises(Fault) as caught:
         normalise(said, asked())
     assert caught.value.error_class == "ML_CONTRACT"
+
+
+@pytest.mark.parametrize("key", ["mediaId", "media_id", "videoId", "video_id"])
+def test_an_answer_that_names_another_media_is_refused_and_one_that_names_ours_is_not(key):
+    assert made(**{key: "m1"})[0].prediction == "FAKE"
+    for changed in ({key: "m2", "data": {}}, {"data": {key: "m2"}}, {"data": {key: 7}}):
+        said = {"success": True, "model_used": "M-V1"} | changed
+        said["data"] = {"prediction": "REAL", "confidence": 1.0} | said["data"]
+        with pytest.raises(Fault, match="another media") as caught:
+            normalise(said, asked())
+        assert caught.value.error_class == "ML_CONTRACT"
 
 
 def test_texts_that_cannot_be_stored_are_cleaned_and_the_raw_answer_keeps_them():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -165,3 +166,38 @@ async def test_scratch_that_cannot_be_written_is_said(environment, door, hasty, 
     assert await run(replace(environment, scratch=tmp_path / "absent"), hasty) == 70
     (failure,) = door.failures
     assert "scratch" in failure.message
+
+
+async def test_a_door_that_cannot_store_pictures_for_long_gets_the_result_without_them(
+    environment, door, service, hasty, reply
+):
+    door.script["artifacts"] = [reply(503, '{"details": {"what": "objects"}}')] * 10_000
+    assert await run(environment, replace(hasty, artifact_patience=0.3)) == 0
+    (result,) = door.results
+    assert (result.artifacts, result.prediction) == ([], "FAKE")
+    assert door.failures == []
+
+
+async def test_a_door_that_can_store_again_gets_the_pictures(environment, door, service, hasty, reply):
+    door.script["artifacts"] = [reply(503)] * 5
+    assert await run(environment, hasty) == 0
+    assert [result.artifacts for result in door.results] == [sorted(door.artifacts)]
+    assert len(door.asked("artifacts")) == 6
+
+
+@pytest.mark.parametrize("room", [0, 64, 296])
+async def test_scratch_without_room_is_said_and_left_empty(environment, door, hasty, tmp_path, room):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    options = f"size={room}k" if room else "size=64k,nr_inodes=2"  # room for the attempt's folder, not for a file
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", disk], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("mounting a file system needs root")
+    try:
+        assert await run(replace(environment, scratch=disk), hasty) == 70
+        (failure,) = door.failures
+        assert failure.error_class == "INTERNAL"
+        assert failure.message == "The media could not be written to scratch (No space left on device)."
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)

@@ -103,14 +103,17 @@ async def test_a_service_that_cannot_be_reached_is_tried_for_a_while_and_then_un
     assert time.monotonic() - began >= hasty.ml_patience / 2
 
 
-async def test_a_connection_that_breaks_at_once_is_asked_again(environment, door, service, hasty, reply):
-    service.script["analyze"] = [reply(body=service.answer, cut=10)]
+async def test_a_look_at_the_service_that_breaks_is_taken_again(environment, door, service, hasty, reply):
+    service.script["stats"] = [reply(body=service.stats, cut=10)]
     assert await run(environment, hasty) == 0
-    assert len(service.asked("analyze")) == 2
+    assert len(service.asked("stats")) == 2
 
 
-async def test_a_long_analysis_that_breaks_is_not_repeated_from_scratch(environment, door, service, hasty, reply):
-    service.script["analyze"] = [reply(body=service.answer, cut=10, after=1.2)]
+@pytest.mark.parametrize("after", [0.0, 1.2])
+async def test_an_analysis_that_breaks_is_one_try_for_the_file_may_have_killed_the_service(
+    after, environment, door, service, hasty, reply
+):
+    service.script["analyze"] = [reply(body=service.answer, cut=10, after=after)]
     code, error_class, _ = await failed(environment, door, hasty)
     assert (code, error_class) == (69, "ML_UNAVAILABLE")
     assert len(service.asked("analyze")) == 1
@@ -137,6 +140,9 @@ BROKEN = {
     b'{"prediction": "REAL", "confidence": 0.5, "metrics": {"x": 1e999}}}',
     "deep": b'{"data": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "many": b'{"data": [' + b"[]," * 600_000 + b"[]]}",
+    "twice": b'{"success": true, "model_used": "FACE-TEMPORAL-V1", "data": '
+    b'{"prediction": "FAKE", "confidence": 0.9, "prediction": "REAL"}}',
+    "digits": b'{"success": true, "data": {"frame_count": ' + b"9" * 5000 + b"}}",
     "latin": '{"success": true, "note": "é"}'.encode("latin-1"),
 }
 

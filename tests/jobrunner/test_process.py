@@ -51,6 +51,16 @@ def test_each_class_of_failure_has_its_exit_code(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_service_that_says_a_megabyte_is_quoted_briefly(process, door, service, reply):
+    service.script["analyze"] = [reply(500, {"detail": "x" * 1_000_000})]
+    door.script["failure"] = [reply(422, "y" * 1_000_000)]
+    got, lines = ended(process())
+    assert got == 70
+    assert max(len(json.dumps(line)) for line in lines) < 5000
+    (handed_in,) = door.asked("failure")
+    assert len(handed_in.body) < 10_000
+
+
 def test_an_internal_fault_exits_70(process, door, service):
     door.assignment["media"]["sha256"] = "0" * 64
     assert ended(process())[0] == 70

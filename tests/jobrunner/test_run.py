@@ -59,3 +59,17 @@ async def test_each_kind_of_media_travels_to_the_model_and_its_answer_to_the_doo
         assert result.audio is not None
         assert (result.audio.duration_seconds, result.audio.rms_energy) == (2.5, 0.1)
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_a_service_says_about_a_file_is_handed_in_and_not_logged(
+    environment, door, service, hasty, reply, caplog
+):
+    words = "the face of the canary cannot be read"
+    service.script["analyze"] = [reply(422, {"detail": {"code": "BAD_MEDIA", "message": words}})]
+    with caplog.at_level("DEBUG"):
+        assert await run(environment, hasty) == 65
+    (failed,) = door.failures
+    assert words in failed.message
+    logged = "\n".join(repr(vars(record)) for record in caplog.records)
+    assert "The model cannot examine this file (422)." in logged
+    assert "canary" not in logged

@@ -90,7 +90,21 @@ def test_a_failed_job_without_a_word_is_classed_by_how_its_pod_ended(
 
 
 def test_a_model_that_ran_out_of_memory_is_not_hidden_by_the_runners_own_exit_code() -> None:
-    assert end_of(started(), FAILED, over(69, oom="model")).error_class is ErrorClass.ML_UNAVAILABLE
+    found = end_of(started(), FAILED, over(69, oom="model"))
+    assert (found.error_class, found.reason) == (ErrorClass.ML_UNAVAILABLE, "OOMKilled")
+    assert "Container model used more memory" in found.message
+
+
+def test_a_model_that_ran_out_of_memory_is_not_hidden_by_the_runners_own_word() -> None:
+    said = replace(ended(AttemptState.FAILED), error_class=ErrorClass.ML_UNAVAILABLE, node="gpu-0")
+    assert needs_pods(said, FAILED, CLOCKS, NOW)
+    assert not needs_pods(said, JOB, CLOCKS, NOW)
+    found = end_of(said, FAILED, over(69, oom="model"))
+    assert (found.error_class, found.reason) == (None, "OOMKilled")
+    assert found.cause == "Container model used more memory than its limit."
+    other = replace(said, error_class=ErrorClass.BAD_MEDIA)
+    assert not needs_pods(other, FAILED, CLOCKS, NOW)
+    assert end_of(other, FAILED, over(65, oom="model")).cause is None
 
 
 def test_a_failed_job_whose_pod_is_gone_is_a_crash() -> None:

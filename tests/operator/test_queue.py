@@ -68,7 +68,7 @@ async def test_a_key_is_never_looked_at_by_two_workers_and_a_late_event_makes_on
 
 
 async def test_a_key_that_fails_for_ever_delays_no_other_and_is_tried_with_growing_pauses() -> None:
-    queue, times, good = KeyQueue(backoff=0.02, ceiling=1), [], []
+    queue, times, good = KeyQueue(backoff=0.2, ceiling=5), [], []
 
     async def story(key: str) -> None:
         if key == "poison":
@@ -144,7 +144,7 @@ async def test_the_age_of_the_head_tells_that_no_worker_comes() -> None:
 
 
 async def test_a_burst_of_events_about_one_key_is_two_looks() -> None:
-    queue, seen = KeyQueue(rest=0.1), []
+    queue, seen = KeyQueue(rest=0.5), []
 
     async def story(key: str) -> None:
         seen.append(key)
@@ -158,6 +158,6 @@ async def test_a_burst_of_events_about_one_key_is_two_looks() -> None:
         queue.add("b")
         await until(lambda: "b" in seen)
         await until(lambda: seen.count("a") == 2)
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.6)
     assert seen.count("a") == 2
     assert seen.index("b") == 1

@@ -104,7 +104,11 @@ def test_the_runners_exit_code_counts_and_whose_memory_ran_out_is_known() -> Non
             {
                 "phase": "Failed",
                 "initContainerStatuses": [
-                    {"name": "model", "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
+                    {
+                        "name": "model",
+                        "state": {"terminated": {"exitCode": 0, "reason": "Completed"}},
+                        "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
+                    }
                 ],
                 "containerStatuses": [{"name": "runner", "state": {"terminated": {"exitCode": 69}}}],
             }

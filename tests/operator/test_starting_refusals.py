@@ -1,4 +1,4 @@
-"""Which refusals of the cluster are its last word, and which one waits for rights to come."""
+"""Which refusals of the cluster are its last word, and which wait: for rights, or for the namespace to come back."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from drishtiksha_operator.starting import Starting
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DENIED = 'jobs.batch is forbidden: User "drishtiksha-operator" cannot create resource "jobs" in API group "batch"'
 QUOTA = 'jobs.batch "ma-1" is forbidden: exceeded quota: small, requested: count/jobs.batch=1'
+GOING = 'jobs.batch "ma-1" is forbidden: unable to create new content in namespace x because it is being terminated'
 ADMISSION = 'pods "x" is forbidden: violates PodSecurity "restricted:latest"'
 
 
@@ -23,13 +24,15 @@ ADMISSION = 'pods "x" is forbidden: violates PodSecurity "restricted:latest"'
         (KubeForbidden(403, "Forbidden", DENIED), 0.0, False),
         (KubeForbidden(403, "Forbidden", DENIED), 599.0, False),
         (KubeForbidden(403, "Forbidden", DENIED), 600.0, True),
+        (KubeForbidden(403, "Forbidden", GOING), 599.0, False),
+        (KubeForbidden(403, "Forbidden", GOING), 600.0, True),
         (KubeForbidden(403, "Forbidden", QUOTA), 0.0, True),
         (KubeForbidden(403, "Forbidden", ADMISSION), 0.0, True),
         (KubeForbidden(401, "Unauthorized", "Unauthorized"), 10_000.0, False),
         (KubeInvalid(422, "Invalid", "spec: no"), 0.0, True),
     ],
 )
-def test_a_denial_of_rights_waits_and_every_other_refusal_is_the_last_word(
+def test_a_denial_of_rights_and_a_namespace_on_its_way_out_wait_and_every_other_refusal_is_the_last_word(
     error: KubeError, age: float, last_word: bool
 ) -> None:
     starting = cast(Any, SimpleNamespace(settings=SimpleNamespace(hopeless_deadline=600.0)))

@@ -142,3 +142,11 @@ def test_the_sweep_looks_at_what_is_open_and_deletes_what_is_old(
     metadata: dict[str, object], state: tuple[RunStatus, datetime | None, bool] | None, verdict: Verdict
 ) -> None:
     assert judge(dict(metadata), state, NOW, ttl=86400) == verdict
+
+
+def test_a_model_that_has_not_started_says_why_in_the_rows_words() -> None:
+    waiting = replace(analysis("A", PENDING), pending_reason="ImagePullBackOff", pending_message="Back-off pulling it")
+    (shown,) = status_of(replace(FROZEN, analyses=(waiting,))).models
+    assert (shown.reason, shown.message) == ("ImagePullBackOff", "Back-off pulling it")
+    (shown,) = status_of(replace(FROZEN, analyses=(waiting,)), ahead={"A": 3}).models
+    assert (shown.reason, shown.message) == ("WaitingForPlace", "Waiting for a free place (fewer than 10 ahead).")

@@ -253,6 +253,25 @@ async def test_one_who_waited_and_was_cancelled_does_not_keep_others_from_being_
         assert stage.woken[-1] == str(third.run_id)
 
 
+async def test_a_deleted_media_gives_its_places_back_while_its_tombstone_stands(
+    stores: Stores, cluster: ThrowawayCluster
+) -> None:
+    async with stage_over(stores, cluster, DRISHTIKSHA_MAX_ACTIVE_JOBS=1) as stage:
+        stage.models[:] = [model("A")]
+        first, second = await stage.upload(), await stage.upload()
+        await stage.look(first)
+        await stage.look(second)
+        assert await stage.objects("jobs", second) == []
+        await stores.media.remove(first.user_id, first.id)
+        await stage.look(first)  # its Job is deleted
+        await stage.look(first)  # and seen to be gone
+        assert await stage.objects("jobs", first) == []
+        assert stage.woken[-1] == str(second.run_id)
+        await stage.look(second)
+        assert len(await stage.objects("jobs", second)) == 1
+        assert await stores.media.erasure(first.id) is not None
+
+
 async def test_a_crash_between_job_and_row_is_made_good_without_doubles(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

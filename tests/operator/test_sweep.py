@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 from operator_stage import NAMESPACE, Stage, stage_over
 from stores import Stores
 
@@ -14,7 +15,7 @@ from drishtiksha.resources import MediaAnalyses
 from drishtiksha.settings import Operator
 from drishtiksha_devcluster.ephemeral import ThrowawayCluster
 from drishtiksha_operator.health import Health
-from drishtiksha_operator.sweep import Sweep, listen
+from drishtiksha_operator.sweep import HistoryLost, Sweep, listen
 
 
 def sweep_of(stage: Stage, **settings: Any) -> tuple[Sweep, list[str]]:
@@ -104,6 +105,26 @@ class Rows:
         self.swept += 1
         if self.error is not None:
             raise self.error
+
+
+async def test_a_cluster_whose_history_begins_anew_ends_the_process_for_its_ear_is_deaf(stage: Stage) -> None:
+    class LongAgo(MediaAnalyses):
+        """A cluster that lost its history: each answer has a smaller version than the one before."""
+
+        lost = 0
+
+        async def ping(self) -> int:
+            return await super().ping() - self.lost
+
+    sweep, _ = sweep_of(stage, DRISHTIKSHA_SWEEP="50ms")
+    sweep.analyses = analyses = LongAgo(stage.admin, NAMESPACE)
+    assert await analyses.ping() > 0
+    await sweep.rows()
+    await stage.upload()
+    await sweep.rows()
+    analyses.lost = 10
+    with pytest.raises(HistoryLost):
+        await asyncio.wait_for(sweep.work(), 30)
 
 
 async def test_each_connection_to_the_live_channel_sweeps_and_each_message_is_a_look() -> None:

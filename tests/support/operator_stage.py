@@ -32,6 +32,8 @@ from drishtiksha_operator.reporting import Reporting
 from drishtiksha_operator.starting import Starting
 
 NAMESPACE = "drishtiksha"
+KEYS = "k1:" + "s" * 32
+"""What attempt tokens are signed with."""
 
 
 class Cluster(Protocol):
@@ -84,6 +86,7 @@ class Stage:
     away: bool = False
     """Whether the ML service refuses connections."""
     clock: list[float] = field(default_factory=lambda: [1000.0])
+    namespace: str = NAMESPACE
 
     async def upload(self, *, resource: bool = True) -> NewMedia:
         """A media whose resource the dispatcher has made."""
@@ -93,7 +96,7 @@ class Stage:
         return new
 
     async def dispatch(self, new: NewMedia) -> Object:
-        made = await MediaAnalyses(self.admin, NAMESPACE).create(
+        made = await MediaAnalyses(self.admin, self.namespace).create(
             AnalysisSpec(str(new.run_id), str(new.id), "IMAGE", False), 1
         )
         for wish in await self.stores.outbox.claim(100):
@@ -112,7 +115,7 @@ class Stage:
 
     async def objects(self, kind: str, new: NewMedia) -> list[Object]:
         group = "/apis/batch/v1" if kind == "jobs" else "/api/v1"
-        path = f"{group}/namespaces/{NAMESPACE}/{kind}"
+        path = f"{group}/namespaces/{self.namespace}/{kind}"
         return await self.admin.list(path, labels=f"drishtiksha.io/run={new.run_id}")
 
     async def attempts(self, new: NewMedia) -> dict[str, Any]:
@@ -128,7 +131,7 @@ class Stage:
 
     async def end_pod(self, job: str, code: int, *, reason: str = "Completed") -> None:
         """Write the end of a Job's pod, and wait for the Job controller to see it."""
-        await end_pod(self.admin, job, code, reason=reason)
+        await end_pod(self.admin, job, code, reason=reason, namespace=self.namespace)
         await self.until_job(job, lambda found: any(
             c["type"] in ("Complete", "Failed") and c["status"] == "True"
             for c in found.get("status", {}).get("conditions", [])
@@ -137,15 +140,15 @@ class Stage:
     async def until_job(self, job: str, fact: Any) -> Object:
         async with asyncio.timeout(20):
             while True:
-                found = await self.admin.get(f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs/{job}")
+                found = await self.admin.get(f"/apis/batch/v1/namespaces/{self.namespace}/jobs/{job}")
                 if fact(found):
                     return found
                 await asyncio.sleep(0.1)
 
 
-async def end_pod(admin: Kube, job: str, code: int, *, reason: str = "Completed") -> None:
+async def end_pod(admin: Kube, job: str, code: int, *, reason: str = "Completed", namespace: str = NAMESPACE) -> None:
     """Write the end of a Job's pod, as a kubelet would."""
-    path = f"/api/v1/namespaces/{NAMESPACE}/pods"
+    path = f"/api/v1/namespaces/{namespace}/pods"
     async with asyncio.timeout(20):
         while not (found := await admin.list(path, labels=f"batch.kubernetes.io/job-name={job}")):
             await asyncio.sleep(0.1)
@@ -168,10 +171,17 @@ class stage_over:
     """`async with stage_over(stores, cluster, DRISHTIKSHA_ATTEMPTS=…) as stage`. `timeout`: of the operator's calls."""
 
     def __init__(
-        self, stores: Stores, cluster: Cluster, config: str = "", *, timeout: float = 15.0, **settings: Any
+        self,
+        stores: Stores,
+        cluster: Cluster,
+        config: str = "",
+        *,
+        namespace: str = NAMESPACE,
+        timeout: float = 15.0,
+        **settings: Any,
     ) -> None:
         self.stores, self.cluster, self.config, self.settings = stores, cluster, config, settings
-        self.timeout = timeout
+        self.namespace, self.timeout = namespace, timeout
 
     async def __aenter__(self) -> Stage:
         self.kube = CountingKube(self.cluster.kubeconfig("drishtiksha-operator"), self.timeout)
@@ -192,10 +202,10 @@ class stage_over:
 
         self.http = httpx.AsyncClient(transport=httpx.MockTransport(stats))
         discovery = Discovery(config, self.http, clock=lambda: clock[0])
-        jobs = Jobs(self.kube, NAMESPACE, 20)
-        place = Place(NAMESPACE, "http://door", "drishtiksha/jobrunner", 600)
-        runs, analyses = self.stores.runs, MediaAnalyses(self.kube, NAMESPACE)
-        keys = SigningKeys("k1:" + "s" * 32)
+        jobs = Jobs(self.kube, self.namespace, 20)
+        place = Place(self.namespace, "http://door", "drishtiksha/jobrunner", 600)
+        runs, analyses = self.stores.runs, MediaAnalyses(self.kube, self.namespace)
+        keys = SigningKeys(KEYS)
         starting = Starting(
             runs, self.stores.admission, jobs, discovery, config, settings, keys, place, figures, woken.append
         )
@@ -205,7 +215,18 @@ class stage_over:
             runs, self.stores.outbox, bus, analyses, discovery, attempts, starting, reporting, config, settings, figures,  # type: ignore[arg-type]
             lambda: clock[0],
         )  # fmt: skip
-        stage = Stage(story, self.stores, self.kube, self.admin, analyses, bus, woken, models, clock=clock)
+        stage = Stage(
+            story,
+            self.stores,
+            self.kube,
+            self.admin,
+            analyses,
+            bus,
+            woken,
+            models,
+            clock=clock,
+            namespace=self.namespace,
+        )
         return stage
 
     async def __aexit__(self, *_: object) -> None:

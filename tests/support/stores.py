@@ -62,9 +62,9 @@ class Stores:
         return seen.status
 
 
-def open_stores(database_url: str) -> Stores:
+def open_stores(database_url: str, *, statement_timeout: float = 15.0) -> Stores:
     """Stores over this database; close `.database` in the end."""
-    database = Database(sqlalchemy_url(database_url), pool_size=20)
+    database = Database(sqlalchemy_url(database_url), pool_size=20, statement_timeout=statement_timeout)
     kinds = (Users, MediaStore, Runs, Admission, Results, Events, Outbox)
     return Stores(database, *(kind(database) for kind in kinds))  # type: ignore[arg-type]
 

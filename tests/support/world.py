@@ -59,6 +59,11 @@ class Running:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self, *, ready: bool = True, seconds: float = 60.0) -> None:
         with self.log.open("ab") as sink:
             self._process = popen(self.spec, stdout=sink, stderr=subprocess.STDOUT)
@@ -67,6 +72,10 @@ class Running:
                 wait_for(f"{self.spec.name} to be ready", self._is_ready, seconds)
             except AssertionError as late:
                 raise AssertionError(f"{late}\n{self.last_words()}") from None
+
+    def ended(self) -> bool:
+        """Whether it has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
 
     def kill(self) -> None:
         self._end(signal.SIGKILL)
@@ -263,10 +272,11 @@ class World:
             )
         )
 
-    def same_answer(self, person: Person, media_id: str) -> dict[str, Any]:
+    def same_answer(self, person: Person, media_id: str, *, resource: bool = True) -> dict[str, Any]:
         """Ask SQL, REST, the resource and the events how the latest run ended; AssertionError unless all agree.
 
         Returns the full object. Also: events without gaps from 1, one terminal row per model, no attempt left open.
+        `resource` False: it has gone since the run ended, and is not asked.
         """
         rest = person.media(media_id)
         run_id = rest["latestRunId"]
@@ -283,6 +293,16 @@ class World:
         assert rows == [(a["model"], a["status"], a["prediction"]) for a in rest["analyses"]]
         assert all(status in ("COMPLETED", "FAILED") for _, status, _ in rows)
 
+        if resource:
+            self._resource_says(run_id, run_status, verdict, {m: s for m, s, _ in rows})
+        events = self.sql("SELECT seq, type, payload FROM events WHERE user_id = %s ORDER BY seq", person.id)
+        assert [e[0] for e in events] == list(range(1, len(events) + 1))
+        ends = self.sql("SELECT payload FROM events WHERE run_id = %s AND type = 'RUN_COMPLETED' ORDER BY seq", run_id)
+        assert len(ends) == 1
+        assert ends[0][0]["data"]["status"] == run_status
+        return rest
+
+    def _resource_says(self, run_id: str, run_status: str, verdict: str | None, models: dict[str, str]) -> None:
         def told() -> dict[str, Any] | None:
             status = self.resource(run_id).get("status", {})
             return status if status.get("phase") == run_status else None
@@ -291,11 +311,5 @@ class World:
         complete = next(c for c in seen["conditions"] if c["type"] == "Complete")
         assert complete["status"] == "True"
         assert (seen.get("verdict") or None) == verdict
-        assert {m["name"]: m["phase"] for m in seen.get("models", [])} == {m: s for m, s, _ in rows}
-        events = self.sql("SELECT seq, type, payload FROM events WHERE user_id = %s ORDER BY seq", person.id)
-        assert [e[0] for e in events] == list(range(1, len(events) + 1))
-        ends = self.sql("SELECT payload FROM events WHERE run_id = %s AND type = 'RUN_COMPLETED' ORDER BY seq", run_id)
-        assert len(ends) == 1
-        assert ends[0][0]["data"]["status"] == run_status
+        assert {m["name"]: m["phase"] for m in seen.get("models", [])} == models
         assert not self.resource(run_id)["metadata"].get("finalizers"), "only live runs carry the finalizer"
-        return rest

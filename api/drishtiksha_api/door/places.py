@@ -10,26 +10,29 @@ from contextlib import contextmanager
 from drishtiksha_api.problems import unavailable
 
 MAX_RESULTS = 4
+RESULT_SECONDS = 30.0
+"""A result must have arrived so long after its place was taken: runners are near, and others wait."""
 TICKS_PER_SECOND = 4.0
 _REMEMBERED = 10_000
 
 
 class Places:
-    """At most `most` results in memory; others are asked to come again."""
+    """At most `most` results in memory, one of each attempt; others are asked to come again."""
 
     def __init__(self, most: int = MAX_RESULTS) -> None:
-        self._free = most
+        self._most = most
+        self._taken: set[uuid.UUID] = set()
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
+    def taken(self, attempt_id: uuid.UUID) -> Iterator[None]:
         """A place for the time of the block. Raises Problem UNAVAILABLE with Retry-After."""
-        if self._free <= 0:
+        if len(self._taken) >= self._most or attempt_id in self._taken:
             raise unavailable("door", 1, "Other results are being handed in; please come again in a second.")
-        self._free -= 1
+        self._taken.add(attempt_id)
         try:
             yield
         finally:
-            self._free += 1
+            self._taken.discard(attempt_id)
 
 
 class Throttle:

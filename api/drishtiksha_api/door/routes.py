@@ -26,10 +26,11 @@ from drishtiksha_api.bodies import believe, parse_json, read_limited
 from drishtiksha_api.envelope import JSONAnswer
 from drishtiksha_api.neighbours import Neighbours, neighbours_of
 from drishtiksha_api.pace import paced
-from drishtiksha_api.problems import Problem, invalid, too_large
+from drishtiksha_api.problems import Problem, invalid, too_large, unavailable
 from drishtiksha_api.ranges import Served, serve
 from drishtiksha_api.shapes.values import moment
 
+from . import places
 from .attempt import AttemptId
 from .places import Places, Throttle
 
@@ -115,9 +116,8 @@ async def artifact(
 @router.put("/result")
 async def result(request: Request, attempt_id: AttemptId, results: ResultStore, around: Around) -> Response:
     """The one result of an analysis. `accepted` false: this attempt already handed one in."""
-    with cast(Places, request.app.state.places).taken():
-        gzip = request.headers.get("content-encoding", "").strip().lower() == "gzip"
-        raw = await read_limited(request.stream(), protocol.MAX_RESULT_BYTES, gzip=gzip)
+    with cast(Places, request.app.state.places).taken(attempt_id):
+        raw = await _received(request)
         handed_in = await asyncio.to_thread(_read_result, raw)
         del raw
         try:
@@ -144,6 +144,15 @@ async def _announce(around: Neighbours, run_id: uuid.UUID, announcement: Announc
     if announcement is not None:
         await around.bus.wake_user(announcement.user_id, announcement.seq)
         await around.bus.wake_run(run_id)
+
+
+async def _received(request: Request) -> bytes:
+    gzip = request.headers.get("content-encoding", "").strip().lower() == "gzip"
+    try:
+        async with asyncio.timeout(places.RESULT_SECONDS):
+            return await read_limited(request.stream(), protocol.MAX_RESULT_BYTES, gzip=gzip)
+    except TimeoutError:
+        raise unavailable("door", 1, "The result took too long to arrive; please hand it in again.") from None
 
 
 def _read_result(raw: bytes) -> protocol.AttemptResult:

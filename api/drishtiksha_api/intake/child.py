@@ -25,7 +25,7 @@ MEMORY_BYTES = 2 * 1024**3
 MAX_PIXELS = 50_000_000
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,wav,mp3,flac,ogg,aac,aiff"
 """Demuxers that may be used. Without the list PyAV opens playlists, which read other files and call addresses."""
-PICTURES = ("JPEG", "PNG", "WEBP", "GIF", "HEIF", "AVIF")
+PICTURES = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "HEIF", "AVIF")
 _PICTURE_TYPES = {
     "JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif",
     "HEIF": "image/heic", "AVIF": "image/avif",
@@ -44,7 +44,7 @@ def main() -> None:
         head = file.read(256)
         file.seek(0)
         look = _picture if is_picture(head) else _streams
-        _import_decoders(look)
+        _import_decoders(look, head)
         _limit()
         try:
             answer: dict[str, Any] = {"probe": asdict(look(file, head))}
@@ -75,15 +75,21 @@ def _leave_network() -> None:
             unshare(new_user | new_net)
 
 
-def _import_decoders(look: Any) -> None:
-    """Import before the limits: the loader needs files and memory that the decoding does not."""
+def _import_decoders(look: Any, head: bytes) -> None:
+    """Import before the limits: the loader needs files and memory that the decoding does not.
+
+    Of the pictures' plug-ins only those that are needed: all of them take as long as the rest of the child.
+    """
     if look is _picture:
-        import pi_heif
         from PIL import Image
 
-        Image.preinit()
-        Image.init()
-        pi_heif.register_heif_opener()
+        Image.preinit()  # GIF, JPEG, PNG and two that are not asked
+        for name in ("WebP", "Avif", "Mpo"):
+            importlib.import_module(f"PIL.{name}ImagePlugin")
+        if head[4:8] == b"ftyp":
+            import pi_heif
+
+            pi_heif.register_heif_opener()
     else:
         import av
 
@@ -105,7 +111,8 @@ def _picture(file: io.FileIO, head: bytes) -> Probe:
 
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     warnings.simplefilter("error", Image.DecompressionBombWarning)
-    with Image.open(file, formats=(*PICTURES, "MPO")) as image:
+    known = [name for name in PICTURES if name in Image.OPEN]  # for another one Pillow would import all its plug-ins
+    with Image.open(file, formats=known) as image:
         mimetype = _PICTURE_TYPES.get(image.format or "")
         if mimetype is None:
             raise Refused("UNSUPPORTED")

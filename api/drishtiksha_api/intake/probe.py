@@ -40,7 +40,7 @@ class Prober:
         self._wall = wall_seconds
 
     async def probe(self, path: Path) -> Probe:
-        """What the file at `path` is. Raises NotMedia, or Unavailable("objects") when it cannot be opened."""
+        """What the file at `path` is. Raises NotMedia, or Unavailable("objects") when it cannot be looked at."""
         async with self._places:
             answer = await self._ask(path)
         return _believed(answer)
@@ -51,11 +51,14 @@ class Prober:
         except OSError as error:
             raise Unavailable("objects", "The stored file cannot be read.") from error
         with file:
-            child = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-m", "drishtiksha_api.intake.child",
-                stdin=file, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1"}, cwd="/",
-            )  # fmt: skip
+            try:
+                child = await asyncio.create_subprocess_exec(
+                    sys.executable, "-I", "-m", "drishtiksha_api.intake.child",
+                    stdin=file, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+                    env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1"}, cwd="/",
+                )  # fmt: skip
+            except OSError as error:  # no process or no memory to be had now: the file may be well
+                raise Unavailable("objects", "The stored file cannot be examined now.") from error
         assert child.stdout is not None
         try:
             async with asyncio.timeout(self._wall):

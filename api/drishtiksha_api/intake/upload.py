@@ -59,12 +59,21 @@ class Intake:
             raise too_large(self._limit)
         key = keys.original(str(media_id))
         try:
-            filename, description, stored, sniffed = await self._store(key, content_type, body)
+            filename, description, stored, sniffed = await self._store(key, content_type, self._bounded(body))
             probe = await self._examine(key, sniffed)
         except BaseException:
             await self.discard(key)
             raise
         return Received(media_id, key, filename, description, stored, probe)
+
+    async def _bounded(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The body, refused as soon as no form with one file of the allowed size can be in it."""
+        seen = 0
+        async for chunk in body:
+            seen += len(chunk)
+            if seen > self._limit + _FORM_OVERHEAD:
+                raise too_large(self._limit)
+            yield chunk
 
     async def discard(self, key: str) -> None:
         """Take back the bytes of an upload that was refused."""

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any
 
 from drishtiksha.database.tables import Analysis, AnalysisError, AnalysisFact, Artifact, Attempt, FrameAnalysis
+from drishtiksha.domain.status import AnalysisStatus
 
 from .values import columns, maybe_moment, moment, with_unit
 
@@ -48,6 +49,7 @@ def analysis(
         "status": row.status,
         "errorMessage": row.error_message,
         "errorClass": row.error_class,
+        **_pending(row),
         "timestamp": moment(row.finished_at or row.created_at),
         "visualizedUrl": _visualized(listed, link),
         "createdAt": moment(row.created_at),
@@ -75,6 +77,14 @@ def analysis(
         "errors": [_error(error) for error in row.errors],
         "artifacts": [_artifact(artifact, link) for artifact in listed],
     }
+
+
+def _pending(row: Analysis) -> dict[str, str | None]:
+    """Why it has not started, or not again, in a word and a sentence; both null when it waits for nothing."""
+    reason, message = row.pending_reason, row.pending_message
+    if row.status == AnalysisStatus.PENDING and row.attempt == 0:  # an attempt is a place
+        reason, message = "WaitingForPlace", "Waiting for a free place."
+    return {"pendingReason": reason, "pendingMessage": message}
 
 
 def attempt(row: Attempt) -> dict[str, Any]:

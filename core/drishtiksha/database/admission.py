@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import func, insert, or_, select, text, update
@@ -112,9 +112,12 @@ class Admission:
         `running_deadline`: seconds by model. A full house is no failure and costs no attempt. Writes nothing when
         nothing can start.
         """
+        tried: list[Admitted] = []
 
         async def write(session: AsyncSession) -> Admitted:
             media, run = await lock_run(session, run_id)
+            if tried and await _exist(session, tried[-1].started.values()):  # the answer to an earlier COMMIT was lost
+                return tried[-1]
             await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             waiting = await _waiting(session)
             mine = {w.analysis_id for w in waiting if w.run_id == run_id}
@@ -139,13 +142,18 @@ class Admission:
                 if one.run_id == run_id:
                     started[one.model] = await _start(session, one.analysis_id, running_deadline[one.model])
             others = tuple(dict.fromkeys(w.run_id for w in admitted if w.run_id != run_id))
-            return Admitted(
-                started,
-                {w.model: ahead[w.analysis_id] for w in waiting if w.run_id == run_id and w.analysis_id in ahead},
-                others,
-            )
+            before_it = {
+                w.model: ahead[w.analysis_id] for w in waiting if w.run_id == run_id and w.analysis_id in ahead
+            }
+            tried.append(Admitted(started, before_it, others))
+            return tried[-1]
 
         return await self._database.transaction(write)
+
+
+async def _exist(session: AsyncSession, attempts: Collection[uuid.UUID]) -> bool:
+    found = await session.execute(select(Attempt.id).where(Attempt.id.in_(attempts)).limit(1))
+    return found.scalar_one_or_none() is not None
 
 
 async def _waiting(session: AsyncSession) -> list[Waiting]:

@@ -209,7 +209,7 @@ class MediaStore:
 
         async def write(session: AsyncSession) -> Announcement:
             media = await _locked(session, user_id, media_id)
-            if media.latest_run_id == run_id:  # the answer to an earlier COMMIT was lost
+            if await session.get(Run, run_id) is not None:  # the answer to an earlier COMMIT was lost
                 return await _last(session, user_id)
             if media.status not in TERMINAL_RUN:
                 raise RunActive(str(media.latest_run_id), media.latest_run_number)
@@ -230,9 +230,15 @@ class MediaStore:
 
     async def request_cancel(self, user_id: uuid.UUID, media_id: uuid.UUID) -> uuid.UUID:
         """Ask for the end of the active run; the operator carries it out. Raises NotFound, NotActive. Returns the run."""
+        asked_for: uuid.UUID | None = None
 
         async def write(session: AsyncSession) -> uuid.UUID:
+            nonlocal asked_for
             media = await _locked(session, user_id, media_id)
+            if asked_for is not None:  # the answer to COMMIT was lost; the operator may have carried it out since
+                wished = select(Run.id).where(Run.id == asked_for, Run.cancel_requested_at.is_not(None))
+                if (await session.execute(wished)).scalar_one_or_none() is not None:
+                    return asked_for
             asked = (
                 update(Run)
                 .where(Run.id == media.latest_run_id, Run.status.in_(OPEN_RUN))
@@ -242,15 +248,21 @@ class MediaStore:
             found = (await session.execute(asked)).scalar_one_or_none()
             if found is None:
                 raise NotActive("No analysis of this media is running.")
+            asked_for = found
             return found
 
         return await self._database.transaction(write)
 
     async def remove(self, user_id: uuid.UUID, media_id: uuid.UUID) -> Announcement:
         """The tombstone: fences all attempts, blanks personal fields, wishes for the erasure. Raises NotFound."""
+        tried = False
 
         async def write(session: AsyncSession) -> Announcement:
+            nonlocal tried
+            if tried and await _is_removed(session, user_id, media_id):  # the answer to an earlier COMMIT was lost
+                return await _last(session, user_id)
             media = await _locked(session, user_id, media_id)
+            tried = True
             run_id = media.latest_run_id
             await session.execute(
                 update(Run)
@@ -349,13 +361,20 @@ async def _locked(session: AsyncSession, user_id: uuid.UUID, media_id: uuid.UUID
     return media
 
 
+async def _is_removed(session: AsyncSession, user_id: uuid.UUID, media_id: uuid.UUID) -> bool:
+    query = select(Media.deleted_at).where(Media.id == media_id, Media.user_id == user_id)
+    return (await session.execute(query)).scalar_one_or_none() is not None
+
+
 async def _last(session: AsyncSession, user_id: uuid.UUID) -> Announcement:
     query = select(tables.EventCounter.last_seq).where(tables.EventCounter.user_id == user_id)
     return Announcement(user_id, (await session.execute(query)).scalar_one())
 
 
 async def _check_quota(session: AsyncSession, new: NewMedia, quota: Quota) -> None:
-    await session.execute(select(User.id).where(User.id == new.user_id).with_for_update())  # racers count one by one
+    # Racers count one by one. NO KEY: whoever appends an event of this user refers to her row, and holds the counter
+    # that we need in the end.
+    await session.execute(select(User.id).where(User.id == new.user_id).with_for_update(key_share=True))
     query = select(func.count(), func.coalesce(func.sum(Media.size), 0))
     count, size = (
         (await session.execute(query.where(Media.user_id == new.user_id, Media.deleted_at.is_(None)))).one().tuple()

@@ -46,8 +46,15 @@ class Outbox:
 
     async def claim(self, limit: int) -> list[Wish]:
         """Take up to `limit` due rows: nobody else gets them for CLAIM_SECONDS."""
+        mine: list[Wish] = []
+        until: datetime | None = None
 
         async def write(session: AsyncSession) -> list[Wish]:
+            nonlocal mine, until
+            if until is not None:  # the answer to an earlier COMMIT may have been lost
+                ours = (OutboxRow.next_try_at == until) & OutboxRow.key.in_([wished.key for wished in mine])
+                if (await session.execute(select(func.count()).where(ours))).scalar_one():
+                    return mine
             due = (
                 select(OutboxRow.kind, OutboxRow.key)
                 .where(OutboxRow.rejected_at.is_(None), OutboxRow.next_try_at <= func.now())
@@ -68,9 +75,13 @@ class Outbox:
                     OutboxRow.key,
                     OutboxRow.tries,
                     func.extract("epoch", func.now() - OutboxRow.created_at),
+                    OutboxRow.next_try_at,
                 )
             )
-            return [Wish(cast(Kind, kind), key, tries, float(age)) for kind, key, tries, age in taken]
+            mine = []
+            for kind, key, tries, age, until in taken:  # noqa: B007  one moment for all: the transaction's
+                mine.append(Wish(cast(Kind, kind), key, tries, float(age)))
+            return mine
 
         return await self._database.transaction(write)
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..domain import events as told
 from ..domain.analysis import Basis, Prediction, Thresholds, analysis_id
-from ..domain.endings import ending, tries_again
+from ..domain.endings import ending, fails_as, tries_again
 from ..domain.errors import RETRYABLE, ErrorClass
 from ..domain.status import (
     TERMINAL_ANALYSIS,
@@ -35,6 +35,7 @@ from .tables import Analysis, AnalysisError, Attempt, Media, Outbox, Run
 OPEN_ANALYSIS = (AnalysisStatus.PENDING, AnalysisStatus.PROCESSING)
 OPEN_RUN = (RunStatus.QUEUED, RunStatus.PROCESSING)
 OPEN_ATTEMPT = (AttemptState.CREATED, AttemptState.STARTED)
+WAS_CANCELLED = "The analysis was cancelled."
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Ended:
     node: str | None = None
     job_ended: bool = True
     """False: the Job is still there (a deadline passed, a node is lost); its end will be noted later."""
+    cause: str | None = None
+    """What the cluster knows of a failure beyond the runner's own word; it is added to that."""
     retry_in: float = 5.0
     """Seconds until the next attempt, if the class is retryable and the budget allows one."""
 
@@ -182,6 +185,8 @@ class Runs:
                 session.add(error_row(found, error, ended.message))
             elif attempt.reason is None:
                 attempt.reason = ended.reason
+                if ended.cause and attempt.state == AttemptState.FAILED:
+                    attempt.message = f"{attempt.message or ''} {ended.cause}".strip()
             if attempt.state != AttemptState.FAILED or not _decides(found):
                 return None
             return await _next_or_failed(session, found, ended.retry_in)
@@ -223,11 +228,9 @@ class Runs:
                 return None
             await _fence(session, [a.id for a in open_ones])
             for row in open_ones:
-                fail(row, ErrorClass.CANCELLED, "The analysis was cancelled.")
+                fail(row, ErrorClass.CANCELLED, WAS_CANCELLED)
             more = await advance(session, media, run)
-            failed = [
-                told.analysis_failed(a.model, ErrorClass.CANCELLED, "The analysis was cancelled.") for a in open_ones
-            ]
+            failed = [told.analysis_failed(a.model, ErrorClass.CANCELLED, WAS_CANCELLED) for a in open_ones]
             return await events.append(session, media.user_id, media.id, run_id, [*more, *failed])
 
         return await self._database.transaction(write)
@@ -338,14 +341,17 @@ async def _next_or_failed(session: AsyncSession, found: LockedAttempt, retry_in:
     analysis, attempt = found.analysis, found.attempt
     error = ErrorClass(attempt.error_class or ErrorClass.INTERNAL)
     message = attempt.message or attempt.reason or error
+    cancelled = found.run.cancel_requested_at is not None
     spoken: list[told.Event]
-    if tries_again(error, analysis.attempt, analysis.budget, cancelled=found.run.cancel_requested_at is not None):
+    if tries_again(error, analysis.attempt, analysis.budget, cancelled=cancelled):
         analysis.retry_at = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, retry_in)
         analysis.pending_reason, analysis.pending_message = "Retrying", message
         spoken = [told.analysis_retrying(analysis.model, attempt.number, error, message, retry_in)]
     else:
-        fail(analysis, error, message)
-        spoken = [*await advance(session, found.media, found.run), told.analysis_failed(analysis.model, error, message)]
+        last = fails_as(error, cancelled=cancelled)
+        message = message if last is error else WAS_CANCELLED
+        fail(analysis, last, message)
+        spoken = [*await advance(session, found.media, found.run), told.analysis_failed(analysis.model, last, message)]
     await session.flush()
     return await events.append(session, found.media.user_id, found.media.id, found.run.id, spoken)
 

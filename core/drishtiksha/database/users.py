@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 
 from sqlalchemy import func, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..domain.errors import EmailTaken, NotFound
@@ -24,7 +24,10 @@ class Users:
         self._database = database
 
     async def create(self, *, email: str, password_hash: str, first_name: str, last_name: str) -> User:
-        """A new account. Raises EmailTaken when the address is in use, in any case of letters."""
+        """A new account. Raises EmailTaken when the address is in use, in any case of letters.
+
+        Nothing is violated then: PostgreSQL would write the address into its log.
+        """
         user_id = new_id()
 
         async def write(session: AsyncSession) -> User:
@@ -32,15 +35,13 @@ class Users:
             if again is not None:
                 return again
             values = {"id": user_id, "email": email, "password_hash": password_hash}
-            created = insert(User).values(**values, first_name=first_name, last_name=last_name).returning(User)
-            return (await session.scalars(created)).one()
+            created = upsert(User).values(**values, first_name=first_name, last_name=last_name)
+            made = (await session.scalars(created.on_conflict_do_nothing().returning(User))).one_or_none()
+            if made is None:
+                raise EmailTaken("User with this email already exists")
+            return made
 
-        try:
-            return await self._database.transaction(write)
-        except IntegrityError as error:
-            if "uq_users_email_lower" in str(error.orig):
-                raise EmailTaken("User with this email already exists") from None
-            raise
+        return await self._database.transaction(write)
 
     async def by_email(self, email: str) -> User | None:
         """The account with this address, in any case of letters."""
@@ -92,7 +93,7 @@ class Users:
             generation = (
                 await session.execute(
                     update(User)
-                    .where(User.id == user_id)
+                    .where(User.id == user_id, User.password_hash != password_hash)  # a hash is salted: only ours is it
                     .values(
                         password_hash=password_hash,
                         token_generation=User.token_generation + 1,
@@ -100,7 +101,9 @@ class Users:
                     )
                     .returning(User.token_generation)
                 )
-            ).scalar_one()
+            ).scalar_one_or_none()
+            if generation is None:  # the answer to an earlier COMMIT was lost
+                return
             await session.execute(update(Session).where(Session.id == keep).values(generation=generation))
 
         await self._database.transaction(write)

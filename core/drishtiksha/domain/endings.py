@@ -25,6 +25,15 @@ def tries_again(error: ErrorClass, attempt: int, budget: int, *, cancelled: bool
     return error in RETRYABLE and attempt < budget and not cancelled
 
 
+def fails_as(error: ErrorClass, *, cancelled: bool) -> ErrorClass:
+    """The class of an analysis whose last attempt failed with `error`.
+
+    In a cancelled run, what another attempt could have mended is CANCELLED: a runner that hears of the cancellation
+    exits, and its Job may be seen to end before anybody has ended its analysis.
+    """
+    return ErrorClass.CANCELLED if cancelled and error in RETRYABLE else error
+
+
 def ending(
     analyses: Sequence[tuple[AnalysisStatus, ErrorClass | None]],
     *,

@@ -22,8 +22,10 @@ from drishtiksha.domain.errors import Unavailable
 
 from . import ObjectMissing, ObjectStat, Stored, keys
 
-_BLOCK = 512 * 1024
-"""Bytes written or read in one step: large enough that threads cost little, small enough that many uploads fit."""
+_BLOCK, _LEAST_BLOCK = 512 * 1024, 16 * 1024
+"""Bytes written or read in one step: the more, the less threads cost. Shorter steps when many files are open."""
+_HELD = 8 * 1024 * 1024
+"""Bytes that all open files of a process may hold in memory together, as far as the least step allows."""
 _INCOMING = ".incoming"
 
 P = ParamSpec("P")
@@ -39,6 +41,7 @@ class LocalObjects:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._open = 0
 
     def path(self, key: str) -> Path:
         """Where the object of this key lies."""
@@ -48,12 +51,13 @@ class LocalObjects:
         target = self.path(key)
         part = self._root / _INCOMING / uuid.uuid4().hex
         digest, size, buffer = hashlib.sha256(), 0, bytearray()
+        self._open += 1
         try:
             file = await _translated(_open_part, part)
             try:
                 async for chunk in chunks:
                     buffer += chunk
-                    if len(buffer) >= _BLOCK:
+                    if len(buffer) >= self._step():
                         await _translated(_write, file, digest, buffer)
                         size += len(buffer)
                         buffer = bytearray()
@@ -65,22 +69,29 @@ class LocalObjects:
         except BaseException:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
+            with suppress(OSError):
+                _remove(target, self._root)  # a folder that cannot be flushed fails after the file has its name
             raise
+        finally:
+            self._open -= 1
         return Stored(size, digest.hexdigest())
 
     async def get(self, key: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         file = await _translated(_open_existing, self.path(key))
+        self._open += 1
         try:
             await _translated(file.seek, start)
             left = length
             while left is None or left > 0:
-                block = await _translated(file.read, _BLOCK if left is None else min(_BLOCK, left))
+                step = self._step()
+                block = await _translated(file.read, step if left is None else min(step, left))
                 if not block:
                     return
                 if left is not None:
                     left -= len(block)
                 yield block
         finally:
+            self._open -= 1
             file.close()
 
     async def stat(self, key: str) -> ObjectStat | None:
@@ -107,19 +118,32 @@ class LocalObjects:
                 key = path.relative_to(self._root).as_posix()
                 yield ObjectStat(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
+    def _step(self) -> int:
+        return max(_LEAST_BLOCK, min(_BLOCK, _HELD // self._open))
+
     async def check(self) -> None:
         """Write and remove one small file: raises Unavailable when the folder cannot take an upload."""
         await _translated(_try_out, self._root / _INCOMING)
 
-    async def sweep_incoming(self, older_than: float) -> int:
-        """Remove unfinished writes that nobody touched for `older_than` seconds; the number removed."""
+    async def sweep(self, older_than: float) -> int:
+        """Remove unfinished writes, and folders that stayed empty, that nobody touched for `older_than` seconds.
+
+        Returns how many writes were removed.
+        """
+        await _translated(_sweep_folders, self._root, older_than)
         return await _translated(_sweep, self._root / _INCOMING, older_than)
 
 
 async def _translated(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run file work in a thread; its OSError leaves as one of ours."""
+    """Run file work in a thread; its OSError leaves as one of ours. Who is cancelled waits for the thread to end:
+    a file that is closed under it may be another's by the time it writes."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
     try:
-        return await asyncio.to_thread(work, *args, **kwargs)
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        running.exception()
+        raise
     except FileNotFoundError as error:
         raise ObjectMissing("No such object.") from error
     except OSError as error:
@@ -177,11 +201,17 @@ def _sync_folder(folder: Path) -> None:
 
 def _remove(path: Path, root: Path) -> None:
     path.unlink(missing_ok=True)
-    folder = path.parent
+    _remove_folder(path.parent, root)
+
+
+def _remove_folder(folder: Path, root: Path) -> None:
+    """Remove a folder if it is empty, and those above it that are empty then."""
     while folder not in (root, root / "media"):
         try:
             folder.rmdir()
-        except OSError:  # not empty, or already gone
+        except FileNotFoundError:  # never made, or already gone
+            pass
+        except OSError:  # not empty
             return
         folder = folder.parent
 
@@ -205,13 +235,28 @@ def _try_out(incoming: Path) -> None:
     probe.unlink()
 
 
+def _sweep_folders(root: Path, older_than: float) -> None:
+    """A process that dies between making an object's folder and naming the object leaves the folder empty."""
+    for base, folders, found in os.walk(root / "media", topdown=False):
+        folder = Path(base)
+        if not folders and not found and _older(folder, older_than):
+            _remove_folder(folder, root)
+
+
+def _older(path: Path, seconds: float) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > seconds
+    except FileNotFoundError:  # somebody else was faster
+        return False
+
+
 def _sweep(incoming: Path, older_than: float) -> int:
     removed = 0
     if not incoming.is_dir():
         return 0
     for path in incoming.iterdir():
-        with suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > older_than:
+        if _older(path, older_than):
+            with suppress(FileNotFoundError):
                 path.unlink()
                 removed += 1
     return removed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import hashlib
 import uuid
 from collections.abc import AsyncIterator
@@ -10,6 +12,7 @@ from pathlib import Path
 import api_samples as samples
 import pytest
 
+from drishtiksha.domain.errors import Unavailable
 from drishtiksha.objects.local import LocalObjects
 from drishtiksha_api import pace
 from drishtiksha_api.intake.probe import Prober
@@ -198,4 +201,16 @@ async def test_a_file_that_takes_too_long_to_look_at_is_refused(tmp_path: Path) 
     with pytest.raises(Problem) as refused:
         await receive(intake, ("file", "a.png", PNG))
     assert refused.value.code == "UNDECODABLE"
+    assert left(tmp_path) == []
+
+
+async def test_a_machine_without_room_for_the_child_says_come_again_and_keeps_nothing(
+    intake: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none_left(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", none_left)
+    with pytest.raises(Unavailable):
+        await receive(intake, ("file", "a.png", samples.picture("PNG")))
     assert left(tmp_path) == []

@@ -9,9 +9,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
-from stores import Stores
+from stores import PROBE, Stores
 
 from drishtiksha.database.locks import lock_attempt, lock_run
+from drishtiksha.database.media import NewMedia, Quota
+from drishtiksha.database.session import new_id
 from drishtiksha.domain.errors import NotFound
 
 ORDER = ("media", "analysis_runs", "analyses", "attempts")
@@ -102,3 +104,22 @@ async def _while_held(stores: Stores, change: str, act: Callable[[], Awaitable[o
         await asyncio.sleep(0.3)
         await holder.commit()
     return await asyncio.wait_for(waiter, 10)
+
+
+async def test_an_upload_under_a_quota_does_not_lock_out_whoever_tells_the_same_user_something(stores: Stores) -> None:
+    user = await stores.user()
+    await stores.upload(user)
+    new = NewMedia(new_id(), new_id(), user, "b.png", None, "images/b.png", 10, "ab" * 32, PROBE)
+    async with AsyncSession(stores.database.engine) as teller:
+        await teller.execute(text("UPDATE event_counters SET last_seq = last_seq + 1 RETURNING last_seq"))
+        uploading = asyncio.create_task(stores.media.accept(new, Quota(media=10)))
+        await _until_it_waits(stores)  # for the counter, with the user's row in its hands
+        await teller.execute(text("SET LOCAL lock_timeout = '300ms'"))
+        await teller.execute(
+            text(
+                "INSERT INTO events (id, user_id, seq, type, payload) "
+                "SELECT gen_random_uuid(), id, 2, 'RUN_QUEUED', '{}' FROM users"
+            )
+        )
+        await teller.commit()
+    assert (await asyncio.wait_for(uploading, 10)).seq == 3

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -91,6 +93,21 @@ async def test_a_retryable_failure_is_tried_again_until_the_budget_is_spent(stor
     assert (done.status, done.reason) == ("FAILED", "CRASHED")
 
 
+async def test_what_the_cluster_knows_is_added_to_the_runners_own_word_once(stores: Stores) -> None:
+    media = await stores.frozen(await stores.user(), "A", budget=1)
+    first = (await stores.start(media.run_id))["A"]
+    await stores.results.begin(first)
+    await stores.results.failed(first, ErrorClass.ML_UNAVAILABLE, "The connection broke.", None)
+    ended = Ended(None, "OOMKilled", "the Job failed", cause="Container model used more memory than its limit.")
+    await stores.runs.attempt_ended(first, ended)
+    await stores.runs.attempt_ended(first, ended)
+    seen = await stores.runs.snapshot(media.run_id)
+    assert seen is not None
+    (analysis,) = seen.analyses
+    assert (analysis.error_class, analysis.attempts[0].reason) == ("ML_UNAVAILABLE", "OOMKilled")
+    assert analysis.error_message == "The connection broke. Container model used more memory than its limit."
+
+
 async def test_late_failure_cannot_overwrite_a_result(stores: Stores) -> None:
     user = await stores.user()
     media = await stores.frozen(user, "A")
@@ -133,6 +150,42 @@ async def test_cancel_keeps_what_is_done(stores: Stores) -> None:
     done = await stores.runs.conclude(media.run_id)
     assert done is not None
     assert (done.status, done.reason) == ("PARTIALLY_ANALYZED", "CANCELLED")
+
+
+async def test_an_attempt_that_ends_because_of_the_cancellation_fails_as_cancelled(stores: Stores) -> None:
+    """The runner hears of it at its next heartbeat; its Job may end before the operator has ended the analysis."""
+    media = await stores.frozen(await stores.user(), "A", "B")
+    started = await stores.start(media.run_id)
+    await stores.results.begin(started["A"])
+    await stores.results.failed(started["B"], ErrorClass.BAD_MEDIA, "no picture", None)
+    await stores.media.request_cancel(media.user_id, media.id)
+    await stores.runs.attempt_ended(started["A"], Ended(ErrorClass.INTERNAL, "ExitCode77", "without a word"))
+    seen = await stores.runs.snapshot(media.run_id)
+    assert seen is not None
+    assert [(a.model, a.status, a.error_class) for a in seen.analyses] == [
+        ("A", "FAILED", "CANCELLED"),
+        ("B", "FAILED", "BAD_MEDIA"),
+    ]
+
+
+async def test_a_deletion_whose_answer_was_lost_is_no_unknown_media(stores: Stores) -> None:
+    media = await stores.upload(await stores.user())
+    dialect = stores.database.engine.sync_engine.dialect
+    commit = dialect.do_commit
+
+    def lost(connection: Any) -> None:
+        """This COMMIT is made, and the connection is gone before its answer comes; the next are as usual."""
+        dialect.do_commit = commit
+        commit(connection)
+        connection.dbapi_connection.driver_connection.pgconn.finish()
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    dialect.do_commit = lost
+    told = await stores.media.remove(media.user_id, media.id)
+    assert (told.user_id, told.seq) == (media.user_id, 2)
+    assert [e.type for e in await stores.events.after(media.user_id, 0)] == ["MEDIA_DELETED", "MEDIA_DELETED"]
+    with pytest.raises(NotFound):
+        await stores.media.remove(media.user_id, media.id)
 
 
 async def test_cancel_before_the_freeze_ends_as_cancelled(stores: Stores) -> None:

@@ -115,7 +115,22 @@ async def test_unfinished_writes_are_swept_only_after_their_grace(objects: Local
     (tmp_path / ".incoming").mkdir()
     part = tmp_path / ".incoming" / "dead"
     part.write_bytes(b"x")
-    assert await objects.sweep_incoming(3600) == 0
+    assert await objects.sweep(3600) == 0
     os.utime(part, (1, 1))
-    assert await objects.sweep_incoming(3600) == 1
+    assert await objects.sweep(3600) == 1
     assert files(tmp_path) == []
+
+
+async def test_a_folder_that_a_crash_left_empty_goes_after_its_grace_and_no_other(
+    objects: LocalObjects, tmp_path: Path
+) -> None:
+    await objects.put(KEY, stream(b"abc"))
+    left = tmp_path / "media" / OTHER / "artifacts" / "an"
+    left.mkdir(parents=True)
+    os.utime(tmp_path / "media" / MEDIA, (1, 1))
+    await objects.sweep(3600)
+    assert left.exists()
+    os.utime(left, (1, 1))
+    await objects.sweep(3600)
+    assert not (tmp_path / "media" / OTHER).exists()
+    assert await read(objects, KEY) == b"abc"

@@ -155,7 +155,9 @@ async def test_a_full_house_answers_503_with_a_time_to_come_again(serve: Serve, 
     async with serve(active_models=SCRIPTED, workers=1, waiting=1) as client:
         await client.service.loaded(60)  # type: ignore[attr-defined]
         running = [asyncio.create_task(ask(client, image, "slow.png")) for _ in range(2)]
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(30):
+            while client.service.in_flight < 2:  # type: ignore[attr-defined]
+                await asyncio.sleep(0.01)
         refused = await ask(client, image)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
         assert [r.status_code for r in await asyncio.gather(*running)] == [200, 200]
@@ -240,11 +242,12 @@ async def test_progress_goes_to_redis_only_when_the_answer_does_not_carry_it(
         async with serve(active_models=SCRIPTED, redis_url=redis_url, progress_channel="test-progress") as client:
             await ask(client, image, "slow.png", headers=NDJSON)
             await ask(client, image, "slow.png")
-            await asyncio.sleep(0.2)
-        heard = []
-        while (message := await channel.get_message(timeout=0.2)) is not None:
-            if message["type"] == "message":
-                heard.append(json.loads(message["data"]))
+        heard: list[dict] = []
+        async with asyncio.timeout(30):
+            while not heard or heard[-1]["data"]["progress"] < 6:
+                message = await channel.get_message(ignore_subscribe_messages=True, timeout=1)
+                heard += [json.loads(message["data"])] if message else []
+        assert await channel.get_message(ignore_subscribe_messages=True, timeout=0.2) is None
     assert 3 <= len(heard) <= 6
     assert heard[-1]["media_id"] == "m-1"
     assert heard[-1]["event"] == "FRAME_ANALYSIS_PROGRESS"

@@ -215,7 +215,7 @@ def attempt_ended(s: State, key: tuple[int, str, int], error: str | None, reason
     if endings.tries_again(failed, number, BUDGET[0], cancelled=s.runs[r].cancel):
         s = _exam(s, r, model, retry=LATER, why="Retrying")
         return s, None, (("ANALYSIS_RETRYING", r, model),)
-    s = _fail(s, r, model, failed.value)
+    s = _fail(s, r, model, endings.fails_as(failed, cancelled=s.runs[r].cancel).value)
     s, more = _advance(s, r)
     return s, None, (*more, ("ANALYSIS_FAILED", r, model))
 
