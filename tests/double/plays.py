@@ -17,7 +17,7 @@ from sqlalchemy import text
 from stores import Stores, result
 
 from drishtiksha.database.media import NewMedia
-from drishtiksha.database.snapshot import AttemptSnapshot, RunSnapshot
+from drishtiksha.database.snapshot import AnalysisSnapshot, AttemptSnapshot, RunSnapshot
 from drishtiksha.domain.errors import EXIT_CODES, ErrorClass, Fenced, NotActive, NotFound
 from drishtiksha.domain.status import AttemptState
 from drishtiksha.resources import LABEL_ATTEMPT, LABEL_MODEL, LABEL_RUN, resource_name
@@ -111,7 +111,7 @@ class Play:
             self._end(pod, code)
 
     def _end(self, pod: Object, code: int) -> None:
-        """As a kubelet writes it."""
+        """As a kubelet writes it, if the pod is still there."""
 
         def ended(body: Object) -> Object:
             state = {"terminated": {"exitCode": code, "reason": "Completed" if code == 0 else "Error"}}
@@ -119,7 +119,8 @@ class Play:
             body["status"]["containerStatuses"] = [{"name": "runner", "state": state}]
             return body
 
-        self.double.store.update(PODS, NAMESPACE, pod["metadata"]["name"], ended, part="status")
+        if self.double.store.find(PODS, NAMESPACE, pod["metadata"]["name"]) is not None:
+            self.double.store.update(PODS, NAMESPACE, pod["metadata"]["name"], ended, part="status")
 
     # -- deeds --------------------------------------------------------------------------------------------------------
 
@@ -181,13 +182,16 @@ class Play:
 
 
 def _rows(run: RunSnapshot) -> Any:
-    return (
-        run.status, run.reason, run.verdict,
-        [
-            (a.model, a.status, a.prediction, a.error_class, [(t.number, t.state, t.error_class) for t in a.attempts])
-            for a in run.analyses
-        ],
-    )  # fmt: skip
+    """Of an attempt whose run was cancelled only its number counts: whether its runner or the operator was the first to act
+    on the wish is told by its state, and is left to the weather."""
+
+    def tries(analysis: AnalysisSnapshot) -> list[Any]:
+        if analysis.error_class is ErrorClass.CANCELLED:
+            return [t.number for t in analysis.attempts]
+        return [(t.number, t.state, t.error_class) for t in analysis.attempts]
+
+    analyses = [(a.model, a.status, a.prediction, a.error_class, tries(a)) for a in run.analyses]
+    return run.status, run.reason, run.verdict, analyses
 
 
 def _shown(resource: Object | None) -> Any:
