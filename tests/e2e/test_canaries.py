@@ -270,14 +270,14 @@ def figures(
                 "0",
                 str(astray),
                 astray == 0,
-                "the file name in the log of an upload; the ML service's words in the runner's log",
+                "the file name in the log of an upload; the ML service's words in the runner's log (seen by test_erasure.py, test_run.py)",
             ),
             Claim(
                 f"left after the erasure, in {places.looked_at} kinds of places",
                 "0",
                 f"{left}; the account keeps its own address and names",
                 left == 0,
-                "an erasure that leaves the bytes; events that go on telling; a tombstone that keeps the name",
+                "an erasure that leaves the bytes; events that go on telling; a tombstone that keeps the name (seen by tests/api/test_erasure.py)",
             ),
             Claim(
                 "left in the rows after the account's row was removed",

@@ -405,7 +405,7 @@ async def test_a_runner_that_is_past_its_deadline_is_fenced_and_its_job_deleted(
     assert all("deletionTimestamp" in j["metadata"] for j in await stage.objects("jobs", new))
 
 
-async def test_a_run_whose_media_was_deleted_is_only_let_go(stage: Stage) -> None:
+async def test_a_run_whose_media_was_deleted_is_let_go_and_its_jobs_are_ended(stage: Stage) -> None:
     new = await stage.upload()
     await stage.look(new)
     await stage.stores.media.remove(new.user_id, new.id)
@@ -413,7 +413,9 @@ async def test_a_run_whose_media_was_deleted_is_only_let_go(stage: Stage) -> Non
     stage.kube.forget()
     await stage.look(new)
     assert await stage.analyses.get(new.run_id) is None
-    assert [method for method, _ in stage.kube.writes] == ["PATCH"]
+    assert [method for method, _ in stage.kube.writes] in (["PATCH"] + ["DELETE"] * n for n in range(4))  # or collected
+    await stage.look(new)
+    assert await stage.objects("jobs", new) == []
 
 
 async def test_a_run_that_waits_longer_than_its_age_limit_fails(stores: Stores, cluster: ThrowawayCluster) -> None:

@@ -238,7 +238,8 @@ async def ended_rightly(twins: Twins, cell: Cell) -> list[str]:
     """What is left of a cell that has settled, and should not be."""
     if cell.deleted:
         left = await census(twins, cell)
-        kept = {one for one in left if one.startswith(("secrets", "row events"))}  # the collector's turn; the numbers
+        # Numbers of events stay; Secrets and Jobs are the garbage collector's: `collected` and the witness wait for it.
+        kept = {one for one in left if one.startswith(("secrets", "jobs", "row events"))}
         return [f"outlives its media: {one}" for one in left - kept]
     wrong = []
     runs = await twins.sql(

@@ -11,8 +11,10 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from stores import PROBE, Stores
 
+from drishtiksha.database.admission import Caps
 from drishtiksha.database.locks import lock_attempt, lock_run
 from drishtiksha.database.media import NewMedia, Quota
+from drishtiksha.database.runs import FrozenModel
 from drishtiksha.database.session import new_id
 from drishtiksha.domain.errors import NotFound
 
@@ -31,13 +33,14 @@ async def _free(stores: Stores, table: str) -> bool:
     return True
 
 
-async def _until_it_waits(stores: Stores) -> None:
+async def _until_it_waits(stores: Stores, number: int = 1, unless: asyncio.Task[object] | None = None) -> None:
     waiting = text(
         "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
         "WHERE NOT l.granted AND a.datname = current_database()"
     )
     async with AsyncSession(stores.database.engine) as session, asyncio.timeout(10):
-        while not (await session.execute(waiting)).scalar_one():
+        while (await session.execute(waiting)).scalar_one() < number and not (unless and unless.done()):
+            await session.rollback()  # within one transaction pg_stat_activity does not change
             await asyncio.sleep(0.02)
 
 
@@ -123,3 +126,18 @@ async def test_an_upload_under_a_quota_does_not_lock_out_whoever_tells_the_same_
         )
         await teller.commit()
     assert (await asyncio.wait_for(uploading, 10)).seq == 3
+
+
+async def test_i15_places_are_counted_by_one_at_a_time_even_while_one_has_counted_and_not_taken(stores: Stores) -> None:
+    caps = Caps(total=1, per_user=9, per_model=9, of_model={})
+    older, younger = await stores.upload(await stores.user()), await stores.frozen(await stores.user(), "A")
+    async with AsyncSession(stores.database.engine) as holder:
+        await holder.execute(text("SELECT 1 FROM analyses FOR UPDATE"))
+        first = asyncio.create_task(stores.start(younger.run_id, caps))
+        await _until_it_waits(stores)
+        await stores.runs.freeze(older.run_id, [FrozenModel("A", "1", "s", "service", 3)])  # it would go first now
+        second = asyncio.create_task(stores.start(older.run_id, caps))
+        await _until_it_waits(stores, 2, unless=second)
+        await holder.rollback()
+    started = await asyncio.wait_for(asyncio.gather(first, second), 10)
+    assert sorted(map(len, started)) == [0, 1]
