@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 import tomllib
@@ -66,7 +66,8 @@ def copy(folder: Path) -> Path:
             shutil.copy2(ROOT / name, root / name)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
     packages = next((folder / "venv" / "lib").glob("python*")) / "site-packages"
-    paths = [*(str(root / source) for source in SOURCES), sysconfig.get_path("purelib")]
+    installed = [path for path in sys.path if Path(path).name == "site-packages"]
+    paths = [*(str(root / source) for source in SOURCES), *installed]
     (packages / "broken.pth").write_text("\n".join(paths) + "\n")
     return root
 
@@ -84,7 +85,8 @@ def seen(fault: Fault, root: Path) -> tuple[bool, str]:
     except subprocess.TimeoutExpired:
         return False, "the tests did not end"
     last = done.stdout.strip().splitlines()[-1:] or done.stderr.strip().splitlines()[-1:] or ["nothing was said"]
-    return done.returncode == 1, last[0]  # 1: tests failed; 2 to 5: they were not run
+    # 1: tests failed; 2 to 5: they were not run. A Python that cannot even start pytest says 1, too.
+    return done.returncode == 1 and re.search(r"\d+ (failed|error)", last[0]) is not None, last[0]
 
 
 def main() -> int:
