@@ -35,7 +35,7 @@ class Bus:
     """One connection pool. Times out within two seconds; forgives everything."""
 
     def __init__(self, url: str, *, timeout: float = 2.0) -> None:
-        # One more try at once, for a connection that died while it was not used; the library's own ten take minutes.
+        # One more try at once, for a connection that died while it was not used.
         pool = aioredis.BlockingConnectionPool.from_url(
             url,
             max_connections=_CONNECTIONS,
@@ -81,7 +81,7 @@ class Bus:
         delay = 0.5
         while True:
             try:
-                # No tries of the library's own: it would connect again by itself, and nobody were told of the gap.
+                # No tries of the library's own: it would connect again by itself, and nobody would be told of the gap.
                 client = aioredis.from_url(
                     self._url,
                     socket_timeout=self._timeout,

@@ -247,8 +247,8 @@ async def test_i9_i17_a_hundred_thousand_deliveries_across_disconnects_are_exact
                     f"{delivered:,} to {len(stage.ears)} clients of {len(stage.owners)} users over {connections:,} connections; "
                     "0 missing, 0 foreign, 0 doubled or out of order",
                     delivered >= 100_000,
-                    "a relay that begins with what is live, one that believes the user in a message of Redis, a Redis client "
-                    "that connects again by itself: red",
+                    "a relay that begins with what is live; one that believes the user in a message of Redis; a poll that may be "
+                    "asked twice: red",
                 )
             ],
             words="Real clients (python-socketio) of a real api process behind the fault proxy came back with their `lastSeq` after "

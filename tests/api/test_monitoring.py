@@ -92,6 +92,29 @@ async def test_a_service_that_gives_no_status_is_503_ml(redis_url: str, answer: 
     await bus.close()
 
 
+async def test_i15_a_status_that_drips_is_given_up(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from drishtiksha.bus import Bus
+    from drishtiksha_api.problems import Problem
+
+    monkeypatch.setattr("drishtiksha_api.mlstatus._PATIENCE", 0.5)
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 X\r\nContent-Length: 100000\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b" ")
+            await asyncio.sleep(0.1)
+
+    bus, server = Bus(redis_url), await asyncio.start_server(drip, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with asyncio.timeout(60):
+        with pytest.raises(Problem) as refused:
+            await MLStatus(bus, url, None).look()
+    assert refused.value.status == 503
+    server.close()
+    await bus.close()
+
+
 async def test_an_unset_service_is_503_ml_and_counts_are_all_there(world: Any) -> None:
     ada = await world.person()
     refused = await world.client.get(STATUS, headers=ada)

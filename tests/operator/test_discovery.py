@@ -189,3 +189,20 @@ async def test_the_key_travels_in_its_header_only() -> None:
     await Discovery(with_key, client(stats)).look()
     assert seen[0].headers["X-API-Key"] == "s3cret"
     assert str(seen[0].url) == "http://a/stats"
+
+
+async def test_i15_a_service_whose_answer_drips_does_not_hold_up_the_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drishtiksha_operator.discovery.PATIENCE", 0.5)
+
+    async def drip() -> Any:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.1)
+
+    async def answers(request: httpx.Request) -> httpx.Response:
+        body = drip() if request.url.host == "a" else b'{"models_info": []}'
+        return httpx.Response(200, content=body)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answers)) as client, asyncio.timeout(60):
+        seen = await Discovery(config(), client).look()
+    assert [(a.service, a.error) for a in seen.answers] == [("a", "it does not answer in time"), ("b", None)]

@@ -84,7 +84,7 @@ def told(tally: Tally, troubles: list[Trouble], number: int) -> None:
                 f"{ambiguous:,} in {number:,} lives of media; 0 lost, 0 doubled in {tally.checks:,} comparisons of rows and "
                 f"{tally.events:,} events",
                 ambiguous >= 5000,
-                "a result that is stored again, a tombstone that is not recognised, ids made inside the transaction: red",
+                "an id made inside the transaction; an upload, a result, a deletion, attempts that do not find themselves again: red",
             ),
         ],
         words="Every verb of the stores ran through a proxy before a real PostgreSQL. After each verb the rows and the user's "
