@@ -6,16 +6,12 @@ REASONS: dict[str, str] = {
     "makespan-raised": (
         "both cores are busy through every round, so the makespan is CPU time, and the ratio depends on how little the work"
         " itself is: these models answer at once. An analysis costs about 0.45 CPU seconds for its runner and 0.1 for the"
-        " control plane on both sides; the platform adds about 0.2 (door and operator 0.06 each, API server and etcd 0.04,"
-        " PostgreSQL and api 0.02 each). *uploads* has a sandboxed look at each file besides, 0.15 CPU seconds per run, and"
-        " no bare round has that; *reruns* is the orchestration alone. Other work ran on the machine as well (column"
-        " Others), and not the same in each round."
+        " control plane on both sides; the platform adds about 0.2. *reruns* is the orchestration alone and was held up by"
+        " 12 CPU seconds of other work, its neighbours by 3 (column Others)."
     ),
-    "makespan-stock": (
-        "the limit of 1.3 counts on the bare side being held back by the controller-manager's 20 requests per second (150"
-        " Jobs then take 44 s). On this machine, which had other work to do (column Others), the bare side was bound by its"
-        " two cores instead, and took 60 s; so the platform's own CPU time shows here as it does with 300/400 instead of"
-        " fitting into the waiting."
+    "rss-operator": (
+        "measured with packages for terminals installed beside it, which structlog and httpx load where they find them; the"
+        " operator leaves them out since then (3 MiB), and an image of its own does not hold them."
     ),
 }
 
