@@ -13,6 +13,7 @@ from typing import Any
 
 import redis.asyncio as aioredis
 import structlog
+from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -91,7 +92,7 @@ class Bus:
                 )
                 async with client, client.pubsub() as pubsub:
                     async with asyncio.timeout(2 * self._timeout):
-                        await pubsub.subscribe(*channels)
+                        await _subscribed(pubsub, channels)
                     delay = 0.5
                     yield None
                     asked = False
@@ -129,6 +130,15 @@ class Bus:
     async def close(self) -> None:
         """Close the pool."""
         await self._redis.aclose()
+
+
+async def _subscribed(pubsub: PubSub, channels: tuple[str, ...]) -> None:
+    """Subscribe, and wait until Redis has said so: what is published from now on is heard."""
+    await pubsub.subscribe(*channels)
+    confirmed = 0
+    while confirmed < len(channels):
+        message = await pubsub.get_message(timeout=1.0)
+        confirmed += message is not None and message["type"] == "subscribe"
 
 
 def _object(data: object) -> dict[str, Any] | None:

@@ -42,7 +42,7 @@ models:
 """
 SCRIPT: dict[str, dict[str, Any]] = {
     "PLAIN-V1": IMAGE,
-    "TWIN-V1": {**IMAGE, "seconds": [1, 3], "fake": [0.9, 0.1]},
+    "TWIN-V1": {**IMAGE, "seconds": [5, 9], "fake": [0.9, 0.1]},
     "OOM-V1": {**IMAGE, "seconds": 1},
     "EVICTED-V1": {**IMAGE, "seconds": [60, 0]},
     "LINGERS-V1": IMAGE,

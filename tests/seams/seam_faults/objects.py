@@ -26,8 +26,12 @@ def to_thread(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     """`asyncio.to_thread` as the store's module sees it: the disk may be full."""
     if _disk_is_full.get():
         _disk_is_full.set(False)
-        raise OSError(errno.ENOSPC, "No space left on device (injected)")
+        return _full()
     return asyncio.to_thread(function, *args, **options)
+
+
+async def _full() -> None:
+    raise OSError(errno.ENOSPC, "No space left on device (injected)")
 
 
 def verbs() -> dict[str, Callable[..., Any]]:

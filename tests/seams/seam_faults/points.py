@@ -70,7 +70,7 @@ async def audit(ground: Ground, house: House) -> None:
     house.api.janitor._grace = timedelta(seconds=-60)  # long ago
     await house.janitor_gate.turn()
     places = Places(ground.database("witness"), ground.admin, NAMESPACE, LocalObjects(house.folder / "objects"))
-    found = await verify(places, Limits(grace=0.0, orphan_age=0.0), deep=True, patience=15.0)
+    found = await verify(places, Limits(grace=0.0, orphan_age=0.0), deep=True, patience=90.0)
     if not found.clean:
         raise Wrong("\n".join(report.lines(found)))
 
