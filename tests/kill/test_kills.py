@@ -71,7 +71,7 @@ def whole(
     request: pytest.FixtureRequest, cluster: ThrowawayCluster, postgres_server: str, migrated_template: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Matrix]:  # fmt: skip
-    """All points of the acts that this session was asked for."""
+    """All points of the acts that this run was asked for."""
     items = [item for item in request.session.items if isinstance(item, pytest.Function)]
     asked = {item.callspec.params["act"] for item in items if item.originalname == "test_every_line_of_a_story"}
     acts = [act.name for act in ACTS if act.name in asked]
