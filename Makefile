@@ -61,7 +61,7 @@ control-plane: venv ## have the local Kubernetes control plane in the cache (bui
 	@echo "── local Kubernetes control plane (built once; from the cache afterwards) ──"
 	@$(BIN)/python -m drishtiksha_devcluster.prepare
 
-test: control-plane ## all default tests, the end-to-end ones on a real control plane included (about ten minutes)
+test: control-plane ## all default tests, the end-to-end ones on a real control plane included (twelve minutes on two quiet cores)
 	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
 test-e2e: control-plane ## only the end-to-end tests
