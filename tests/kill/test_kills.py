@@ -94,6 +94,7 @@ def test_every_executed_line_of_every_story(whole: Matrix) -> None:
     if set(whole.acts) != {act.name for act in ACTS}:
         pytest.skip("the table is made when all stories are played")
     told = [whole.wait(act) for act in whole.acts]
+    whole.wait_for_all()
     executed = {line for one in told for line in one.lines}
     wrong = {
         (point, act) for act, one in zip(whole.acts, told, strict=True) for point in one.killed if one.killed[point]

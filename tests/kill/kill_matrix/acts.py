@@ -153,6 +153,12 @@ async def _late(on: On) -> Scene:
     return scene
 
 
+async def _quiet(on: On) -> Scene:
+    scene = await scenes.running(on)
+    await on.happened(scene.run, "10 s")  # its next word is written down, for the last one is old
+    return scene
+
+
 async def _littered(on: On) -> Scene:
     scene, old = await scenes.ended(on), time.time() - 2 * GRACE.total_seconds()
     await on.time_passes()
@@ -190,12 +196,13 @@ def _call(*requests: tuple[str, str, object]) -> Play:
     return play
 
 
-_BEGIN = _call(
+BEGIN = _call(
     ("GET", "", None),
     ("GET", "/media", None),
     ("POST", "/progress", {"event": "FRAME_ANALYSIS_PROGRESS", "message": "", "data": {"progress": 1, "total": 2}}),
 )
-_RESULT = _call(
+_WORD = _call(("POST", "/progress", None))
+RESULT = _call(
     ("PUT", "/artifacts/a.png", PICTURE),
     ("PUT", "/artifacts/a.png", PICTURE + b"."),
     ("PUT", "/artifacts/b.png", PICTURE),
@@ -290,8 +297,9 @@ ACTS: tuple[Act, ...] = (
         world=Conditions(settings=(("DRISHTIKSHA_RESOURCE_TTL", "1ms"),)), alone=True,
     ),
     Act("janitor", _littered, _collect, end="FAILED NO_COMPATIBLE_MODEL", alone=True),
-    Act("begin", scenes.started, _BEGIN, again=_BEGIN),
-    Act("result", scenes.running, _RESULT, again=_RESULT),
+    Act("begin", scenes.started, BEGIN, again=BEGIN),
+    Act("heartbeat", _quiet, _WORD, again=_WORD),
+    Act("result", scenes.running, RESULT, again=RESULT),
     Act("failure", scenes.running, _BAD, end="FAILED BAD_MEDIA", again=_BAD),
     Act("stumble", scenes.running, _BUSY, again=_BUSY),
     Act("runner", scenes.started, _run, again=_next_pod, door=True),

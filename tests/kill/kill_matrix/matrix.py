@@ -75,6 +75,12 @@ class Matrix:
                 raise RuntimeError(f"the nursery died: {self._broken}")
             return self.told[act]
 
+    def wait_for_all(self) -> None:
+        """Until the nursery has ended: a line that an act did not execute again may have come up in another, later."""
+        with self._changed:
+            while self._broken is None:
+                self._changed.wait(1.0)
+
     @property
     def seconds(self) -> float:
         """From the first task to the last answer."""
