@@ -24,6 +24,8 @@ from drishtiksha.database.users import Users
 from drishtiksha.resources import MediaAnalyses
 
 from . import envelope, sockets
+from .addresses import Networks
+from .cookies import Cookies
 from .crossorigin import CrossOrigin
 from .dispatcher import Dispatcher
 from .documentation import document
@@ -43,8 +45,13 @@ from .principal import Doorkeeper
 from .readiness import say_who_is_missing
 from .relay import Relay
 from .routes import auth, content, docs, health, media, monitoring
+from .sockets import Sockets
+from .throttle import Throttle
 from .ticks import Ticks
 from .tokens import Tokens
+
+_TRIES, _TRIES_SECONDS = 10, 600
+"""Passwords that may be tried for one account from one address in a moving window of so many seconds."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,7 @@ class Options:
     ml_url: str | None
     ml_api_key: str | None
     ml_channel: str
+    trusted_proxies: Networks = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,7 @@ class Api:
     dispatcher: Dispatcher
     janitor: Janitor
     relay: Relay
+    sockets: Sockets
     _around: Neighbours
     _ml_channel: str
 
@@ -83,6 +92,7 @@ class Api:
             self.janitor.run(),
             self.relay.hear(bus, self._ml_channel),
             self.relay.look(bus),
+            self.sockets.part_with_the_expired(),
         )
         tasks = [asyncio.create_task(one) for one in work]
         try:
@@ -113,6 +123,9 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
         "tokens": tokens,
         "passwords": Passwords(),
         "doorkeeper": doorkeeper,
+        "cookies": Cookies(options.base_url, options.frontend_urls, tokens.lifetime.total_seconds()),
+        "throttle": Throttle(around.bus, tokens.key_for("tries"), amount=_TRIES, seconds=_TRIES_SECONDS),
+        "trusted_proxies": options.trusted_proxies,
         "links": links,
         "intake": Intake(around.objects, Prober(), options.max_upload_bytes),
         "quota": options.quota,
@@ -135,11 +148,11 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
 
     sio = sockets.server([*options.frontend_urls, _origin(options.base_url)])
     relay = Relay(events, store, links, _emitter(sio), sockets.taker(sio), Ticks(Results(database).owner))
-    sockets.Sockets(sio, doorkeeper, relay)
+    connected = Sockets(sio, doorkeeper, relay)
     dressed: ASGIApp = Edge(CrossOrigin(rest, options.frontend_urls))
     asgi = Pollers(Polls(socketio.ASGIApp(sio, other_asgi_app=dressed), sio))
     janitor = Janitor(database, store, around.objects)
-    return Api(asgi, rest, GaugeCache(counts), dispatcher, janitor, relay, around, options.ml_channel)
+    return Api(asgi, rest, GaugeCache(counts), dispatcher, janitor, relay, connected, around, options.ml_channel)
 
 
 def _origin(url: str) -> str:

@@ -91,6 +91,7 @@ async def _serve() -> None:
         ml_url=ml.url,
         ml_api_key=ml.api_key.get_secret_value() if ml.api_key else None,
         ml_channel=redis.ml_channel,
+        trusted_proxies=http.trusted_proxies,
     )
     tokens = Tokens(auth.jwt_secret.get_secret_value(), auth.jwt_lifetime)
     around = open_neighbours("api")

@@ -6,6 +6,7 @@ A good signature is not enough: the session's row must be alive and of the user'
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, cast
 
@@ -15,6 +16,7 @@ from fastapi.security import HTTPBearer
 from drishtiksha.database.tables import User
 from drishtiksha.database.users import Users
 
+from .cookies import Cookies
 from .problems import Problem
 from .tokens import Tokens
 
@@ -25,6 +27,8 @@ class Principal:
 
     user: User
     session_id: uuid.UUID
+    expires: float
+    """When the token ends by itself; seconds since the epoch."""
     scopes: frozenset[str] = field(default=frozenset({"*"}))
 
     @property
@@ -46,7 +50,26 @@ class Doorkeeper:
         user = await self._users.holder(claims.session_id)
         if user is None or user.id != claims.user_id:
             raise Problem("TOKEN_INVALID", "Invalid token")
-        return Principal(user, claims.session_id)
+        return Principal(user, claims.session_id, claims.expires)
+
+    async def alive(self, sessions: Collection[uuid.UUID]) -> set[uuid.UUID]:
+        """Those of these sessions whose tokens are still good."""
+        return await self._users.alive(sessions)
+
+    async def recognise_one(self, tokens: Sequence[str]) -> Principal:
+        """By the first of several tokens that is good. Raises what `recognise` says of the first, if none is."""
+        refused: Problem | None = None
+        for token in tokens:
+            try:
+                return await self.recognise(token)
+            except Problem as problem:
+                refused = refused or problem
+        raise refused or no_token()
+
+
+def no_token() -> Problem:
+    """Nobody said who is calling."""
+    return Problem("TOKEN_MISSING", "Access token is required")
 
 
 def offered_token(header: str | None) -> str:
@@ -57,7 +80,7 @@ def offered_token(header: str | None) -> str:
     if len(words) > 1:
         raise Problem("TOKEN_INVALID", "Invalid token")
     if not words:
-        raise Problem("TOKEN_MISSING", "Access token is required")
+        raise no_token()
     return words[0]
 
 
@@ -66,10 +89,11 @@ _SCHEME = HTTPBearer(scheme_name="token", bearerFormat="JWT", auto_error=False)
 
 
 async def recognised(request: Request, _described: Annotated[object, Depends(_SCHEME)] = None) -> Principal:
-    """The dependency of every route that needs a token."""
-    token = offered_token(request.headers.get("authorization"))
-    doorkeeper = cast(Doorkeeper, request.app.state.doorkeeper)
-    return await doorkeeper.recognise(token)
+    """The dependency of every route that needs a token. A bad header is not healed by a good cookie."""
+    doorkeeper, header = cast(Doorkeeper, request.app.state.doorkeeper), request.headers.get("authorization", "")
+    if header.strip():
+        return await doorkeeper.recognise(offered_token(header))
+    return await doorkeeper.recognise_one(cast(Cookies, request.app.state.cookies).offered(request))
 
 
 Caller = Annotated[Principal, Depends(recognised)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from contextlib import suppress
 from typing import Any
@@ -12,7 +13,7 @@ import structlog
 from drishtiksha.domain.errors import DrishtikshaError
 
 from .lean_socketio import NOOP, Packet, socketio
-from .principal import Doorkeeper
+from .principal import Doorkeeper, Principal
 from .problems import Problem
 from .relay import Relay, Taken
 
@@ -25,6 +26,8 @@ STRANGER_SECONDS = 30.0
 """A connection that nobody is recognised on, by then and whenever we look again, is closed."""
 MAX_SOCKETS = 20
 """Sockets of one user on one replica."""
+LOOK_SECONDS = 2.0
+"""Between two looks at the tokens of the open sockets: a dead one's is closed within five seconds."""
 _NO_TOKEN = "Authentication error: No token provided."  # noqa: S105 - a sentence that clients compare
 _BAD_TOKEN = "Authentication error: Invalid token."  # noqa: S105
 
@@ -91,13 +94,13 @@ def _part_with_strangers(sio: socketio.AsyncServer) -> None:
 
 
 class Sockets:
-    """The handshake."""
+    """The handshake, and the end of a connection whose token has died."""
 
     def __init__(self, sio: socketio.AsyncServer, doorkeeper: Doorkeeper, relay: Relay) -> None:
         self._sio = sio
         self._doorkeeper = doorkeeper
         self._relay = relay
-        self._users: dict[str, uuid.UUID] = {}
+        self._callers: dict[str, Principal] = {}
         self._welcomes: set[asyncio.Task[None]] = set()
         sio.on("connect", self._connect)
         sio.on("disconnect", self._disconnect)
@@ -115,7 +118,7 @@ class Sockets:
             raise socketio.exceptions.ConnectionRefusedError("The service is temporarily unavailable.") from None
         if self._relay.sockets_of(caller.user_id) >= MAX_SOCKETS:
             raise socketio.exceptions.ConnectionRefusedError("Too many connections.")
-        self._users[sid] = caller.user_id
+        self._callers[sid] = caller
         # The client learns that it is connected after this handler returned; only then may anything be told.
         welcome = asyncio.create_task(self._welcome(sid, caller.user_id, _seq(said.get("lastSeq"))))
         self._welcomes.add(welcome)
@@ -128,15 +131,41 @@ class Sockets:
         except DrishtikshaError:
             await self._sio.disconnect(sid)  # the client comes again, with its lastSeq
             return
-        if sid not in self._users:  # it left meanwhile
+        if sid not in self._callers:  # it left meanwhile
             self._relay.remove(user_id, sid)
             return
         await self._sio.enter_room(sid, str(user_id))
 
     async def _disconnect(self, sid: str, *_reason: Any) -> None:
-        user_id = self._users.pop(sid, None)
-        if user_id is not None:
-            self._relay.remove(user_id, sid)
+        caller = self._callers.pop(sid, None)
+        if caller is not None:
+            self._relay.remove(caller.user_id, sid)
+
+    async def part_with_the_expired(self) -> None:
+        """Close every socket whose token has died, soon after it did, until cancelled.
+
+        Postgres says which tokens live; while it is away only those end whose time has passed.
+        """
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                for sid, code in (await self._expired()).items():
+                    log.info("a token died; its socket is closed", code=code)
+                    await self._sio.emit("auth_expired", {"code": code}, to=sid)
+                    await self._sio.disconnect(sid)
+            except Exception:
+                log.exception("a socket of a dead token could not be closed; the next look tries again")
+
+    async def _expired(self) -> dict[str, str]:
+        """The sockets of dead tokens, each with why."""
+        callers, now = dict(self._callers), time.time()
+        dead = {sid: "TOKEN_EXPIRED" for sid, caller in callers.items() if caller.expires <= now}
+        try:
+            alive = await self._doorkeeper.alive({caller.session_id for caller in callers.values()})
+        except DrishtikshaError:
+            return dead
+        revoked = {sid: "TOKEN_INVALID" for sid, caller in callers.items() if caller.session_id not in alive}
+        return revoked | dead
 
 
 def _seq(value: object) -> int | None:

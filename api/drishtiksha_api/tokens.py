@@ -5,6 +5,8 @@ A token is only half the proof: `principal.py` also asks for its session's row a
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,11 +21,13 @@ _REQUIRED = ("sub", "userId", "gen", "iat", "exp", "jti", "iss", "aud")
 
 @dataclass(frozen=True)
 class Claims:
-    """What a good token says: whose it is, its own id, and the generation of the user's tokens it belongs to."""
+    """What a good token says: whose it is, its own id, the generation of the user's tokens that it belongs to, and when
+    it ends (seconds since the epoch)."""
 
     user_id: uuid.UUID
     session_id: uuid.UUID
     generation: int
+    expires: float
 
 
 class Tokens:
@@ -43,6 +47,10 @@ class Tokens:
         }  # fmt: skip
         return jwt.encode(claims, self._secret, algorithm="HS256")
 
+    def key_for(self, purpose: str) -> bytes:
+        """A key for something else than tokens, the same in every replica."""
+        return hmac.new(self._secret.encode(), purpose.encode(), hashlib.sha256).digest()
+
     def read(self, token: str) -> Claims:
         """The claims of a token of ours. Raises Problem TOKEN_EXPIRED or TOKEN_INVALID."""
         try:
@@ -59,7 +67,7 @@ class Tokens:
             generation = said["gen"]
             if not isinstance(generation, int) or isinstance(generation, bool):
                 raise ValueError("no generation")
-            return Claims(uuid.UUID(said["userId"]), uuid.UUID(said["jti"]), generation)
+            return Claims(uuid.UUID(said["userId"]), uuid.UUID(said["jti"]), generation, float(said["exp"]))
         except jwt.ExpiredSignatureError:
             raise Problem("TOKEN_EXPIRED", "Invalid token") from None
         except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError):

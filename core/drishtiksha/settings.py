@@ -10,6 +10,7 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -33,11 +34,26 @@ Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
 """A duration: a number with ms, s, m, h, d or w; a bare number is seconds."""
 
 
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def _split(text: object) -> object:
-    return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
+    return _parts(text) if isinstance(text, str) else text
 
 
 CommaList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+
+
+def _networks(text: object) -> object:
+    try:
+        return [ip_network(part, strict=False) for part in _parts(text)] if isinstance(text, str) else text
+    except ValueError:
+        raise ValueError("must be addresses or networks such as 10.0.0.0/8, with commas between them") from None
+
+
+Networks = Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_networks)]
+"""Addresses or networks (CIDR) with commas between them."""
 
 
 class Group(BaseSettings):
@@ -141,7 +157,8 @@ class Http(Group):
     max_upload_bytes: int = Field(default=150 * 1024 * 1024, ge=1, validation_alias="MAX_UPLOAD_BYTES")
     quota_bytes: int | None = Field(default=None, ge=0, validation_alias="DRISHTIKSHA_QUOTA_BYTES")
     quota_media: int | None = Field(default=None, ge=0, validation_alias="DRISHTIKSHA_QUOTA_MEDIA")
-    trusted_proxies: CommaList = Field(default_factory=list, validation_alias="DRISHTIKSHA_TRUSTED_PROXIES")
+    trusted_proxies: Networks = Field(default_factory=list, validation_alias="DRISHTIKSHA_TRUSTED_PROXIES")
+    """Addresses or networks of our own proxies: only their X-Forwarded-For is believed."""
 
     @field_validator("frontend_urls")
     @classmethod

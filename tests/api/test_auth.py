@@ -72,8 +72,8 @@ async def test_an_unknown_account_costs_the_same_hash_as_a_known_one(
 ) -> None:
     hashed = []
     passwords = world.api.rest.state.passwords
-    verify = passwords._hash.verify
-    monkeypatch.setattr(passwords._hash, "verify", lambda *a: (hashed.append(a), verify(*a))[1])
+    verify = passwords._hash.verify_and_update
+    monkeypatch.setattr(passwords._hash, "verify_and_update", lambda *a: (hashed.append(a), verify(*a))[1])
     await world.client.post(f"{AUTH}/login", json={"email": "nobody@example.org", "password": "wrong one"})
     assert len(hashed) == 1
 
@@ -162,3 +162,29 @@ async def test_no_token_is_said_in_the_words_that_clients_compare(world: Any) ->
         assert (refused.status_code, refused.json()["code"]) == (401, "TOKEN_MISSING")
         assert refused.json()["message"] == "Access token is required"
         assert refused.headers["www-authenticate"] == "Bearer"
+
+
+async def test_an_avatar_is_a_web_address_that_is_kept_and_never_fetched(world: Any) -> None:
+    ada = await world.person()
+    url = f"{AUTH}/profile/avatar"
+    for good in ("https://pics.example.org/ada.png?s=80", "http://127.0.0.1:1/x", "HTTPS://é.example"):
+        answer = await world.client.put(url, headers=ada, json={"avatar": good})
+        assert (answer.status_code, answer.json()["data"]["avatar"]) == (200, good)
+    bad = (
+        "javascript:alert(1)",
+        "ftp://x",
+        "https://",
+        "https:///x",
+        "http://user@host/",
+        "https://a b",
+        "x" * 2049,
+        7,
+        None,
+    )
+    for value in bad:
+        refused = await world.client.put(url, headers=ada, json={"avatar": value})
+        assert (refused.status_code, refused.json()["code"]) == (400, "VALIDATION"), value
+    assert (await world.client.put(url, headers=ada, json={})).status_code == 400
+    for _ in range(2):
+        removed = await world.client.delete(url, headers=ada)
+        assert (removed.status_code, removed.json()["data"]["avatar"]) == (200, None)

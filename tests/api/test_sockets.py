@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import time
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,6 +17,8 @@ import socketio
 import uvicorn
 from socketio.exceptions import ConnectionError as Refused
 from sqlalchemy import text
+
+from drishtiksha.domain.errors import Unavailable
 
 PICTURE = samples.picture("PNG")
 
@@ -246,3 +251,44 @@ async def test_a_page_of_another_origin_opens_no_socket(live: str) -> None:
             headers = {"Origin": origin} if origin else {}
             answer = await browser.get("/socket.io/?EIO=4&transport=polling", headers=headers)
             assert answer.status_code == status, origin
+
+
+async def _until_closed(ear: Ear) -> None:
+    async with asyncio.timeout(6):
+        while ear.client.connected:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_socket_ends_soon_after_its_token(live: str, world: Any) -> None:
+    ada, bob = await world.person(), await world.person()
+    login = {"email": world.people[0], "password": "correct horse"}
+    other = (await world.client.post("/api/v1/auth/login", json=login)).json()["data"]["token"]
+    ears = [await Ear().listen(live, who) for who in (ada, {"Authorization": f"Bearer {other}"}, bob)]
+    change = {"currentPassword": "correct horse", "newPassword": "battery staple"}
+    await world.client.put("/api/v1/auth/profile/password", headers=ada, json=change)
+    assert await ears[1].until("auth_expired") == {"code": "TOKEN_INVALID"}
+    await _until_closed(ears[1])
+    assert [ear.client.connected for ear in ears] == [True, False, True]  # the one that made the change lives
+    await world.client.post("/api/v1/auth/logout", headers=ada)
+    assert await ears[0].until("auth_expired") == {"code": "TOKEN_INVALID"}
+    async with world.around.database.engine.begin() as connection:
+        await connection.execute(text("UPDATE users SET is_active = false"))
+    assert await ears[2].until("auth_expired") == {"code": "TOKEN_INVALID"}
+    await _until_closed(ears[2])
+
+
+async def test_a_token_whose_time_has_passed_ends_its_socket_with_postgres_away_too(live: str, world: Any) -> None:
+    ada = await world.person()
+    ear = await Ear().listen(live, ada)
+    callers = world.api.sockets._callers
+    for sid, caller in callers.items():
+        callers[sid] = dataclasses.replace(caller, expires=time.time() + 1)
+    alive = world.api.rest.state.doorkeeper.alive
+
+    async def away(_sessions: object) -> set[uuid.UUID]:
+        raise Unavailable("postgres", "It is away.")
+
+    world.api.rest.state.doorkeeper.alive = away
+    assert await ear.until("auth_expired") == {"code": "TOKEN_EXPIRED"}
+    await _until_closed(ear)
+    world.api.rest.state.doorkeeper.alive = alive

@@ -1,4 +1,4 @@
-"""Accounts: signup, login, logout, profile, password."""
+"""Accounts: signup, login, logout, profile, password, avatar."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ from pydantic.alias_generators import to_camel
 from drishtiksha.database.session import new_id
 from drishtiksha.database.tables import User
 from drishtiksha.database.users import Users
+from drishtiksha_api.addresses import origin_of
 from drishtiksha_api.bodies import documented, json_body
+from drishtiksha_api.cookies import Cookies
 from drishtiksha_api.envelope import success
 from drishtiksha_api.passwords import Passwords
 from drishtiksha_api.principal import Caller
 from drishtiksha_api.problems import Problem, invalid
 from drishtiksha_api.shapes.users import user as shape
+from drishtiksha_api.throttle import Throttle
 from drishtiksha_api.tokens import Tokens
 
 router = APIRouter(prefix="/api/v1/auth", tags=["auth"])
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _EMAIL = r"^[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]+\.[^@\s\x00-\x1f\x7f.]+$"
+_WEB_ADDRESS = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x1f\x7f/?#@\\]+([/?#][^\s\x00-\x1f\x7f]*)?$"
 Email = Annotated[str, StringConstraints(strip_whitespace=True, max_length=254, pattern=_EMAIL)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Password = Annotated[str, StringConstraints(min_length=6, max_length=1024)]
@@ -85,6 +89,12 @@ class PasswordChange(Body):
     confirm_password: str | None = None
 
 
+class Avatar(Body):
+    """An http(s) address."""
+
+    avatar: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2048, pattern=_WEB_ADDRESS)]
+
+
 @router.post("/signup", status_code=201, openapi_extra=documented(Signup))
 async def signup(request: Request, body: Annotated[Signup, json_body(Signup)]) -> Response:
     """Create an account and hand out its first token."""
@@ -92,27 +102,30 @@ async def signup(request: Request, body: Annotated[Signup, json_body(Signup)]) -
     created = await _users(request).create(
         email=body.email, password_hash=hashed, first_name=body.first_name, last_name=body.last_name
     )
-    token = await _open_session(request, created)
-    data = {"user": shape(created), "token": token}
-    return success(data, "User created successfully", status=201, headers=_NO_STORE)
+    return await _welcome(request, created, "User created successfully", status=201)
 
 
 @router.post("/login", openapi_extra=documented(Login))
 async def login(request: Request, body: Annotated[Login, json_body(Login)]) -> Response:
     """Hand out a token. The same answer, in the same time, for an unknown account and a wrong password."""
+    await _count_try(request, body.email)
     found = await _users(request).by_email(body.email)
-    right = await _passwords(request).verify(body.password, found.password_hash if found else None)
+    right, better = await _passwords(request).check(body.password, found.password_hash if found else None)
     if found is None or not right or not found.is_active:
         raise Problem("BAD_CREDENTIALS", "Invalid email or password")
-    token = await _open_session(request, found)
-    return success({"user": shape(found), "token": token}, "Login successful", headers=_NO_STORE)
+    if better is not None:
+        await _users(request).replace_hash(found.id, found.password_hash, better)
+    await _forgive_tries(request, body.email)
+    return await _welcome(request, found, "Login successful")
 
 
 @router.post("/logout")
 async def logout(request: Request, caller: Caller) -> Response:
     """End the token of this request."""
     await _users(request).close_session(caller.session_id)
-    return success(None, "Logout successful", headers=_NO_STORE)
+    answer = success(None, "Logout successful", headers=_NO_STORE)
+    _cookies(request).take_back(answer)
+    return answer
 
 
 @router.get("/profile")
@@ -138,11 +151,51 @@ async def change_password(
     """A new password; it ends all tokens but the one of this request."""
     if body.confirm_password is not None and body.confirm_password != body.new_password:
         raise invalid("confirmPassword", "The passwords differ.", code="MISMATCH")
+    await _count_try(request, caller.user.email)
     if not await _passwords(request).verify(body.current_password, caller.user.password_hash):
         raise Problem("WRONG_PASSWORD", "Current password is incorrect")
+    await _forgive_tries(request, caller.user.email)
     hashed = await _passwords(request).hash(body.new_password)
     await _users(request).change_password(caller.user_id, hashed, caller.session_id)
     return success(None, "Password updated successfully", headers=_NO_STORE)
+
+
+@router.put("/profile/avatar", openapi_extra=documented(Avatar))
+async def set_avatar(request: Request, caller: Caller, body: Annotated[Avatar, json_body(Avatar)]) -> Response:
+    """The address of a picture of hers; it is stored as it is, and never fetched."""
+    changed = await _users(request).update_profile(caller.user_id, {"avatar": body.avatar})
+    return success(shape(changed), "Avatar updated successfully", headers=_NO_STORE)
+
+
+@router.delete("/profile/avatar")
+async def remove_avatar(request: Request, caller: Caller) -> Response:
+    """No picture any more."""
+    changed = await _users(request).update_profile(caller.user_id, {"avatar": None})
+    return success(shape(changed), "Avatar removed successfully", headers=_NO_STORE)
+
+
+async def _welcome(request: Request, account: User, message: str, *, status: int = 200) -> Response:
+    """Her account and a new token, which a browser also keeps as a cookie."""
+    token = await _open_session(request, account)
+    answer = success({"user": shape(account), "token": token}, message, status=status, headers=_NO_STORE)
+    _cookies(request).hand_out(answer, token)
+    return answer
+
+
+async def _count_try(request: Request, email: str) -> None:
+    """Each try counts until it proves right, so that many at once are as many. Raises Problem RATE_LIMITED."""
+    wait = await _throttle(request).take(email.lower(), _origin(request))
+    if wait is not None:
+        message = "Too many failed attempts. Please try again later."
+        raise Problem("RATE_LIMITED", message, headers={"Retry-After": str(wait)})
+
+
+async def _forgive_tries(request: Request, email: str) -> None:
+    await _throttle(request).forgive(email.lower(), _origin(request))
+
+
+def _origin(request: Request) -> str:
+    return origin_of(request, request.app.state.trusted_proxies)
 
 
 async def _open_session(request: Request, account: User) -> str:
@@ -166,3 +219,11 @@ def _users(request: Request) -> Users:
 
 def _passwords(request: Request) -> Passwords:
     return cast(Passwords, request.app.state.passwords)
+
+
+def _cookies(request: Request) -> Cookies:
+    return cast(Cookies, request.app.state.cookies)
+
+
+def _throttle(request: Request) -> Throttle:
+    return cast(Throttle, request.app.state.throttle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import func, insert, select, update
@@ -15,6 +16,12 @@ from .tables import Session, User
 
 PROFILE = frozenset({"first_name", "last_name", "bio", "phone", "avatar"})
 """Columns that a person may change about herself."""
+_ALIVE = (
+    Session.revoked_at.is_(None),
+    Session.expires_at > func.now(),
+    Session.generation == User.token_generation,
+    User.is_active,
+)
 
 
 class Users:
@@ -132,17 +139,16 @@ class Users:
         """The user whose token this is, if the token is alive: not revoked, not expired, of the current generation."""
 
         async def read(session: AsyncSession) -> User | None:
-            alive = (
-                select(User)
-                .join(Session, Session.user_id == User.id)
-                .where(
-                    Session.id == jti,
-                    Session.revoked_at.is_(None),
-                    Session.expires_at > func.now(),
-                    Session.generation == User.token_generation,
-                    User.is_active,
-                )
-            )
+            alive = select(User).join(Session, Session.user_id == User.id).where(Session.id == jti, *_ALIVE)
             return (await session.scalars(alive)).one_or_none()
 
         return await self._database.transaction(read)
+
+    async def alive(self, tokens: Collection[uuid.UUID]) -> set[uuid.UUID]:
+        """Those of these tokens (their jti) that are alive."""
+
+        async def read(session: AsyncSession) -> set[uuid.UUID]:
+            mine = select(Session.id).join(User, Session.user_id == User.id).where(Session.id.in_(tokens), *_ALIVE)
+            return set((await session.scalars(mine)).all())
+
+        return await self._database.transaction(read) if tokens else set()
