@@ -48,6 +48,7 @@ async def test_there_is_no_route_beyond_the_contract_and_none_for_maintenance(wo
         GET / | GET /api/health | GET /healthz | GET /readyz | GET /docs | GET /docs/start.js | GET /docs/{name}
         POST /api/v1/auth/signup | POST /api/v1/auth/login | POST /api/v1/auth/logout
         GET /api/v1/auth/profile | PUT /api/v1/auth/profile | PUT /api/v1/auth/profile/password
+        PUT /api/v1/auth/profile/avatar | DELETE /api/v1/auth/profile/avatar
         POST /api/v1/media | GET /api/v1/media | GET /api/v1/media/{media_id} | PATCH /api/v1/media/{media_id}
         DELETE /api/v1/media/{media_id} | POST /api/v1/media/{media_id}/analyze | POST /api/v1/media/{media_id}/cancel
         GET /api/v1/media/{media_id}/runs | GET /api/v1/media/{media_id}/runs/{number}
