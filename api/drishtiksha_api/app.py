@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from drishtiksha.database.counts import Counts
 from drishtiksha.database.events import Events
+from drishtiksha.database.idempotency import Claims
 from drishtiksha.database.media import MediaStore, Quota
 from drishtiksha.database.outbox import Outbox
 from drishtiksha.database.results import Results
@@ -110,6 +111,7 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
     """Connect everything."""
     database = around.database
     users, store, events, counts = Users(database), MediaStore(database), Events(database), Counts(database)
+    claims = Claims(database)
     links = Links(around.keys, options.base_url, around.url_lifetime)
     doorkeeper = Doorkeeper(tokens, users)
     dispatcher = Dispatcher(Outbox(database), store, resources, around.objects)
@@ -119,6 +121,7 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
         "neighbours": around,
         "users": users,
         "media": store,
+        "claims": claims,
         "counts": counts,
         "tokens": tokens,
         "passwords": Passwords(),
@@ -151,7 +154,7 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
     connected = Sockets(sio, doorkeeper, relay)
     dressed: ASGIApp = Edge(CrossOrigin(rest, options.frontend_urls))
     asgi = Pollers(Polls(socketio.ASGIApp(sio, other_asgi_app=dressed), sio))
-    janitor = Janitor(database, store, around.objects)
+    janitor = Janitor(database, store, claims, around.objects)
     return Api(asgi, rest, GaugeCache(counts), dispatcher, janitor, relay, connected, around, options.ml_channel)
 
 

@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Match
 from drishtiksha.domain.errors import (
     EmailTaken,
     Fenced,
+    InFlight,
     NotActive,
     NotFound,
     QuotaExceeded,
@@ -86,6 +87,9 @@ def translate(error: Exception) -> Problem:
             return Problem("NOT_ACTIVE", "The media has no active analysis run.")
         case QuotaExceeded():
             return Problem("QUOTA", "Your storage quota would be exceeded.", headers={"Retry-After": "3600"})
+        case InFlight():
+            message = "The first request with this Idempotency-Key is still at work."
+            return Problem("IDEMPOTENCY_IN_FLIGHT", message, headers={"Retry-After": "2"})
         case Fenced():
             return Problem("FENCED", "This attempt may no longer write.")
         case _:
@@ -139,7 +143,18 @@ def install(app: FastAPI) -> None:
         return Response(status_code=499)  # nobody is there to read it
 
     app.add_exception_handler(ClientDisconnect, of_leavers)
-    for kind in (Problem, Unavailable, NotFound, EmailTaken, RunActive, NotActive, QuotaExceeded, Fenced, Exception):
+    for kind in (
+        Problem,
+        Unavailable,
+        NotFound,
+        EmailTaken,
+        RunActive,
+        NotActive,
+        QuotaExceeded,
+        InFlight,
+        Fenced,
+        Exception,
+    ):
         app.add_exception_handler(kind, ours)
     app.add_exception_handler(HTTPException, of_framework)
     app.add_exception_handler(RequestValidationError, of_values)

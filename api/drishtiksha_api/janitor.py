@@ -1,4 +1,5 @@
 """Collects orphan bytes, hourly, one replica at a time: what no row needs, once it is older than a grace period.
+Keys of repeatable requests go when their time has passed.
 
 An upload stores its bytes before its row; the grace period is longer than any upload may take.
 """
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from drishtiksha.database.idempotency import Claims
 from drishtiksha.database.media import MediaStore
 from drishtiksha.database.session import Database
 from drishtiksha.database.upkeep import JANITOR, exclusively
@@ -29,9 +31,12 @@ _PAGE = 200
 class Janitor:
     """Sleeps most of the time."""
 
-    def __init__(self, database: Database, media: MediaStore, objects: LocalObjects, grace: timedelta = GRACE) -> None:
+    def __init__(
+        self, database: Database, media: MediaStore, claims: Claims, objects: LocalObjects, grace: timedelta = GRACE
+    ) -> None:
         self._database = database
         self._media = media
+        self._claims = claims
         self._objects = objects
         self._grace = grace
 
@@ -51,6 +56,7 @@ class Janitor:
         async with exclusively(self._database, JANITOR) as mine:
             if not mine:
                 return 0
+            await self._claims.forget_old()
             removed = await self._objects.sweep(self._grace.total_seconds())
             async for page in _pages(self._objects.list(keys.MEDIA)):
                 removed += await self._collect(page)

@@ -14,6 +14,7 @@ import api_samples as samples
 import pytest
 from sqlalchemy import text
 
+from drishtiksha.database.idempotency import Claims
 from drishtiksha.database.outbox import Outbox
 from drishtiksha.database.runs import Runs
 from drishtiksha.database.upkeep import JANITOR, exclusively, schema_version
@@ -187,7 +188,13 @@ async def test_the_janitor_takes_old_orphans_and_nothing_else(world: Any) -> Non
     kept = f"media/{media['id']}/original"
     os.utime(world.objects_path / kept, (1, 1))
     young, old = await orphan(world, 60), await orphan(world, 7200)
-    janitor = Janitor(world.around.database, world.api.rest.state.media, world.around.objects, timedelta(hours=1))
+    janitor = Janitor(
+        world.around.database,
+        world.api.rest.state.media,
+        Claims(world.around.database),
+        world.around.objects,
+        timedelta(hours=1),
+    )
     assert await janitor.once() == 1
     assert sorted(world.stored_files()) == sorted([kept, young])
     assert old not in world.stored_files()
@@ -195,7 +202,13 @@ async def test_the_janitor_takes_old_orphans_and_nothing_else(world: Any) -> Non
 
 async def test_only_one_janitor_works_at_a_time(world: Any) -> None:
     await orphan(world, 7200)
-    janitor = Janitor(world.around.database, world.api.rest.state.media, world.around.objects, timedelta(hours=1))
+    janitor = Janitor(
+        world.around.database,
+        world.api.rest.state.media,
+        Claims(world.around.database),
+        world.around.objects,
+        timedelta(hours=1),
+    )
     async with exclusively(world.around.database, JANITOR) as mine:
         assert mine
         assert await janitor.once() == 0

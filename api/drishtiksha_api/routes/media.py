@@ -14,19 +14,21 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, StringConstraints
 
+from drishtiksha.database.events import Announcement
 from drishtiksha.database.media import MediaStore, NewMedia, Quota
 from drishtiksha.database.session import new_id
-from drishtiksha.domain.errors import QuotaExceeded
+from drishtiksha.domain.errors import InFlight, QuotaExceeded
 from drishtiksha.domain.media import MAX_DESCRIPTION, MAX_FILENAME, MediaType, clean_filename
 from drishtiksha.domain.status import RunStatus
 from drishtiksha_api.bodies import documented, json_body
 from drishtiksha_api.dispatcher import Dispatcher
 from drishtiksha_api.envelope import success
-from drishtiksha_api.intake.upload import Intake
+from drishtiksha_api.intake.upload import Intake, Received
 from drishtiksha_api.links import Links
 from drishtiksha_api.neighbours import neighbours_of
-from drishtiksha_api.principal import Caller
+from drishtiksha_api.principal import Caller, Principal
 from drishtiksha_api.problems import VALIDATION_FAILED, Problem, invalid, media_not_found
+from drishtiksha_api.repeats import REPLAYED, Repeat, repeatable
 from drishtiksha_api.shapes import media as shapes
 from drishtiksha_api.shapes.analysis import Depth
 
@@ -82,14 +84,38 @@ def media_id_of(text: str) -> uuid.UUID:
 @router.post("", status_code=202, openapi_extra=_UPLOAD_FORM)
 async def upload(request: Request, caller: Caller) -> Response:
     """Take in a file. 202 means: its bytes are durable, and its row is committed."""
-    intake, around = cast(Intake, request.app.state.intake), neighbours_of(request)
-    length = request.headers.get("content-length", "")
-    received = await intake.receive(
-        new_id(),
-        request.headers.get("content-type", ""),
-        int(length) if length.isdigit() else None,
-        request.stream(),
+    intake, length = cast(Intake, request.app.state.intake), request.headers.get("content-length", "")
+    async with repeatable(request, caller, "POST /media") as repeat:
+        received = await intake.receive(
+            new_id(),
+            request.headers.get("content-type", ""),
+            int(length) if length.isdigit() else None,
+            request.stream(),
+        )
+        try:
+            accepted = await _accept(request, caller, received, repeat)
+        except (QuotaExceeded, InFlight, Problem):  # any other error may have come after the commit: then the janitor
+            await intake.discard(received.key)  # decides about the bytes
+            raise
+        if accepted is None:
+            await intake.discard(received.key)
+    row = await _store(request).content(repeat.made.media_id if repeat.made else received.media_id)
+    if row is None:  # deleted since
+        raise media_not_found()
+    data = shapes.media(row, _links(request), _now())
+    headers = {"Location": f"{_links(request).base}/api/v1/media/{row.id}"}
+    if repeat.made is not None:
+        data, headers = shapes.as_uploaded(data, repeat.made.run_id), headers | REPLAYED
+    return success(data, "Media uploaded and queued for analysis.", status=202, headers=headers)
+
+
+async def _accept(request: Request, caller: Principal, received: Received, repeat: Repeat) -> Announcement | None:
+    """Commit what was received, and tell; None when an earlier request with the same key did."""
+    fingerprint = repeat.same(
+        sha256=received.stored.sha256, filename=received.filename, description=received.description
     )
+    if repeat.made is not None:
+        return None
     new = NewMedia(
         id=received.media_id,
         run_id=new_id(),
@@ -102,19 +128,11 @@ async def upload(request: Request, caller: Caller) -> Response:
         probe=received.probe,
         traceparent=_traceparent(request),
     )
-    try:
-        announcement = await _store(request).accept(new, cast(Quota, request.app.state.quota))
-    except QuotaExceeded:  # any other error may have come after the commit: then the janitor decides about the bytes
-        await intake.discard(received.key)
-        raise
+    quota = cast(Quota, request.app.state.quota)
+    announcement = await _store(request).accept(new, quota, repeat=repeat.claim, fingerprint=fingerprint)
     _dispatcher(request).poke()
-    await around.bus.wake_user(announcement.user_id, announcement.seq)
-    row = await _store(request).content(new.id)
-    if row is None:  # deleted between the two
-        raise media_not_found()
-    data = shapes.media(row, _links(request), _now())
-    headers = {"Location": f"{_links(request).base}/api/v1/media/{row.id}"}
-    return success(data, "Media uploaded and queued for analysis.", status=202, headers=headers)
+    await neighbours_of(request).bus.wake_user(announcement.user_id, announcement.seq)
+    return announcement
 
 
 @router.get("")
@@ -177,14 +195,24 @@ async def analyze(
 ) -> Response:
     """One more run of the same media."""
     wanted = media_id_of(media_id)
-    announcement = await _store(request).rerun(
-        caller.user_id, wanted, models=body.models, reason=body.reason, traceparent=_traceparent(request)
-    )
-    _dispatcher(request).poke()
-    await neighbours_of(request).bus.wake_user(announcement.user_id, announcement.seq)
+    async with repeatable(request, caller, f"POST /media/{wanted}/analyze") as repeat:
+        fingerprint = repeat.same(models=body.models, reason=body.reason)
+        if repeat.made is None:
+            announcement = await _store(request).rerun(
+                caller.user_id,
+                wanted,
+                models=body.models,
+                reason=body.reason,
+                traceparent=_traceparent(request),
+                repeat=repeat.claim,
+                fingerprint=fingerprint,
+            )
+            _dispatcher(request).poke()
+            await neighbours_of(request).bus.wake_user(announcement.user_id, announcement.seq)
     view = await _store(request).get(caller.user_id, wanted)
     data = shapes.full_media(view, _links(request), _now())
-    return success(data, "A new analysis run has been successfully queued for this media.", status=202)
+    message = "A new analysis run has been successfully queued for this media."
+    return success(data, message, status=202, headers=REPLAYED if repeat.made else None)
 
 
 @router.post("/{media_id}/cancel", status_code=202)

@@ -12,6 +12,7 @@ from typing import Any
 from drishtiksha.database.media_views import MediaView
 from drishtiksha.database.tables import Media, Run
 from drishtiksha.domain.media import FOLDERS, MediaType
+from drishtiksha.domain.status import RunStatus
 from drishtiksha_api.links import Links
 
 from .analysis import Depth, analysis, attempt
@@ -34,6 +35,12 @@ def media(row: Media, links: Links, now: datetime) -> dict[str, Any]:
         "latestRunId": str(row.latest_run_id),
         "latestAnalysisRunId": str(row.latest_run_id),
     }
+
+
+def as_uploaded(shown: dict[str, Any], run_id: uuid.UUID) -> dict[str, Any]:
+    """The media object as its upload was answered, whatever has become of it since."""
+    first = {"status": RunStatus.QUEUED, "latestRunId": str(run_id), "latestAnalysisRunId": str(run_id)}
+    return {**shown, **first, "updatedAt": shown["createdAt"]}
 
 
 def full_media(view: MediaView, links: Links, now: datetime, depth: Depth = Depth.FULL) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ..domain.media import MediaType, Probe
 from ..domain.status import TERMINAL_RUN, RunStatus
 from . import events, tables
 from .events import Announcement
+from .idempotency import Claim, Made
 from .media_views import WITH_FACTS, MediaView, frames_of, of_owner, runs_where
 from .outbox import wish
 from .runs import OPEN_ATTEMPT, OPEN_RUN
@@ -79,10 +80,13 @@ class MediaStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def accept(self, new: NewMedia, quota: Quota = Quota()) -> Announcement:
+    async def accept(
+        self, new: NewMedia, quota: Quota = Quota(), *, repeat: Claim | None = None, fingerprint: str = ""
+    ) -> Announcement:
         """Media, metadata, run 1, event and outbox row in one transaction: after it, 202 is true.
 
-        Raises QuotaExceeded. Run again after a lost answer, it finds its own row.
+        With `repeat`, the client's key for this request remembers it, in the same transaction. Raises QuotaExceeded,
+        InFlight. Run again after a lost answer, it finds its own row.
         """
 
         async def write(session: AsyncSession) -> Announcement:
@@ -99,6 +103,8 @@ class MediaStore:
             await session.execute(insert(Media).values(**values))
             await _insert_metadata(session, new.id, new.probe)
             await _insert_run(session, new.run_id, new.id, 1, {"traceparent": new.traceparent})
+            if repeat is not None:
+                await repeat.fulfil(session, Made(fingerprint, new.id, new.run_id))
             return await events.append(session, new.user_id, new.id, new.run_id, [told.run_queued(1)])
 
         return await self._database.transaction(write)
@@ -203,8 +209,10 @@ class MediaStore:
         models: Sequence[str] | None = None,
         reason: str | None = None,
         traceparent: str | None = None,
+        repeat: Claim | None = None,
+        fingerprint: str = "",
     ) -> Announcement:
-        """A new run with the next number. Raises NotFound, or RunActive when one is not final."""
+        """A new run with the next number. Raises NotFound, RunActive when one is not final, InFlight (see `accept`)."""
         run_id = new_id()
 
         async def write(session: AsyncSession) -> Announcement:
@@ -221,6 +229,8 @@ class MediaStore:
                 "traceparent": traceparent,
             }
             await _insert_run(session, run_id, media_id, number, wanted)
+            if repeat is not None:
+                await repeat.fulfil(session, Made(fingerprint, media_id, run_id))
             media.latest_run_id, media.latest_run_number = run_id, number
             media.status, media.updated_at = RunStatus.QUEUED, func.now()
             await session.flush()

@@ -95,6 +95,10 @@ class Fenced(DrishtikshaError):
     """This attempt may no longer write: another is current, or its run is final, cancelled or deleted."""
 
 
+class InFlight(DrishtikshaError):
+    """Another request with the same key is still at work."""
+
+
 class Unavailable(DrishtikshaError):
     """A neighbour does not answer. `what` names it: postgres, objects, ml, redis or kubernetes."""
 

@@ -24,6 +24,7 @@ from sqlalchemy import event, text
 
 from drishtiksha.audit import audit
 from drishtiksha.database.admission import Admission
+from drishtiksha.database.idempotency import Claims
 from drishtiksha.database.media import MediaStore, Quota
 from drishtiksha.database.outbox import Outbox
 from drishtiksha.database.results import Results
@@ -166,7 +167,7 @@ class On:
         self.resources = MediaAnalyses(kubes["api"], self.place.namespace)
         wanted = _Unwilling(kubes["api"], self.place.namespace, self.conditions)
         self.dispatcher = Dispatcher(self.outbox, self.media, wanted, house.objects)
-        self.janitor = Janitor(database, self.media, house.objects)
+        self.janitor = Janitor(database, self.media, Claims(database), house.objects)
         house.api.rest.state.quota = self.conditions.quota
         self.operator(self.conditions, kubes["operator"])
         transport = httpx.ASGITransport(house.api.asgi, raise_app_exceptions=False)
