@@ -99,7 +99,7 @@ async def test_a_request_that_is_at_work_holds_its_key(world: Any) -> None:
     world.api.rest.state.intake.receive = slow
     first = asyncio.create_task(world.upload(ada, PICTURE))
     await began.wait()
-    second = await world.upload(ada, PICTURE)
+    second = await asyncio.wait_for(world.upload(ada, PICTURE), 20)
     assert (second.status_code, second.json()["code"]) == (409, "IDEMPOTENCY_IN_FLIGHT")
     bob = await world.person() | key("k")
     world.api.rest.state.intake.receive = receive
