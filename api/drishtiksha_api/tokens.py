@@ -64,11 +64,15 @@ class Tokens:
             )
             if said["sub"] != said["userId"]:
                 raise ValueError("two users")
-            generation = said["gen"]
-            if not isinstance(generation, int) or isinstance(generation, bool):
-                raise ValueError("no generation")
-            return Claims(uuid.UUID(said["userId"]), uuid.UUID(said["jti"]), generation, float(said["exp"]))
+            generation, expires = _whole(said["gen"]), _whole(said["exp"])
+            return Claims(uuid.UUID(said["userId"]), uuid.UUID(said["jti"]), generation, float(expires))
         except jwt.ExpiredSignatureError:
             raise Problem("TOKEN_EXPIRED", "Invalid token") from None
-        except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError):
+        except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             raise Problem("TOKEN_INVALID", "Invalid token") from None
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError("no whole number")
+    return value
