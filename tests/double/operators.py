@@ -51,14 +51,14 @@ class Company:
     restarts: int = 0
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
-    async def play(self, weather: Schedule, seed: int = 0) -> Ended:
-        """One play. What is wrong is told."""
+    async def play(self, weather: Schedule, seed: int = 0, *, storm: float = STORMY) -> Ended:
+        """One play, with a storm of at most so many seconds. What is wrong is told."""
         ended, before = Ended(), len(self.double.heard)
         play = Play(self.stores, self.double)
         self.double.weather, self.double.largest_page = weather, (None, 1, 3)[seed % 3]
         dispatching.TOMBSTONE_SECONDS = 3600.0
         await play.begin()
-        await self._until(play, STORMY, erased=False)
+        ended.in_storm = await self._until(play, storm, erased=False)
         weather.heal()
         await self.double.quiet()
         dispatching.TOMBSTONE_SECONDS = 0.0

@@ -46,11 +46,12 @@ TIMEOUT = 0.4
 
 @dataclass
 class Ended:
-    """How a storm ended. `wrong`: sentences, none if all is as it should be."""
+    """How a storm ended. `wrong`: sentences, none if all is as it should be. `in_storm`: nobody waited for it to clear."""
 
     ends: dict[str, Any] = field(default_factory=dict)
     injected: Counter[str] = field(default_factory=Counter)
     calls: int = 0
+    in_storm: bool = False
     wrong: list[str] = field(default_factory=list)
 
 

@@ -25,6 +25,11 @@ async def test_i14_no_event_that_is_lost_late_or_repeated_changes_how_a_play_end
         assert ended.wrong == []
         assert ended.ends == fair.ends
         assert len(ended.injected) >= 5
+        deaf = await house.play(Schedule([Fault("drop", chance=1.0)]), 2, storm=90.0)
+        ledger.ended("process", deaf, alike=deaf.ends == fair.ends)
+        assert deaf.wrong == []
+        assert deaf.ends == fair.ends
+        assert deaf.in_storm, "no event is ever heard: only the sweep can have brought it to its end"
 
 
 @pytest.mark.soak
