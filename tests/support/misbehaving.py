@@ -75,10 +75,10 @@ class Shown:
         self.ends.setdefault(file, {})[fault] = how
 
     def write(self) -> None:
-        """The figures, once every file has shown its part."""
-        if any(file not in self.ends for file in FILES) or not self.visible or self.replaced_after is None:
+        """The figures, once every fault has been shown: a run of some of them says nothing about the others."""
+        rows = [(fault, how) for file in FILES for fault, how in self.ends.get(file, {}).items()]
+        if len(rows) < FAULTS or not self.visible or self.replaced_after is None:
             return
-        rows = [(fault, how) for file in FILES for fault, how in self.ends[file].items()]
         slowest = max(self.visible, key=lambda reason: self.visible[reason])
         claims = [
             Claim("faults of nodes, pods and the cluster's own refusals that ended as they must", f"{FAULTS} of {FAULTS}",
