@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from drishtiksha.database.counts import Counts
 from drishtiksha.database.events import Events
+from drishtiksha.database.health import HealthHistory
 from drishtiksha.database.media import MediaStore, Quota
 from drishtiksha.database.outbox import Outbox
 from drishtiksha.database.results import Results
@@ -28,6 +29,7 @@ from .crossorigin import CrossOrigin
 from .dispatcher import Dispatcher
 from .documentation import document
 from .edge import Edge
+from .healthwatch import HealthWatch
 from .intake.probe import Prober
 from .intake.upload import Intake
 from .janitor import Janitor
@@ -70,12 +72,13 @@ class Api:
     dispatcher: Dispatcher
     janitor: Janitor
     relay: Relay
+    watch: HealthWatch
     _around: Neighbours
     _ml_channel: str
 
     @asynccontextmanager
     async def background(self) -> AsyncIterator[None]:
-        """The dispatcher, the janitor and the relay run for the time of the block."""
+        """The dispatcher, the janitor, the relay and the watch run for the time of the block."""
         bus = self._around.bus
         work = (
             say_who_is_missing(self._around),
@@ -83,6 +86,7 @@ class Api:
             self.janitor.run(),
             self.relay.hear(bus, self._ml_channel),
             self.relay.look(bus),
+            self.watch.run(),
         )
         tasks = [asyncio.create_task(one) for one in work]
         try:
@@ -102,6 +106,8 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
     users, store, events, counts = Users(database), MediaStore(database), Events(database), Counts(database)
     links = Links(around.keys, options.base_url, around.url_lifetime)
     doorkeeper = Doorkeeper(tokens, users)
+    history = HealthHistory(database)
+    ml_status = MLStatus(around.bus, options.ml_url, options.ml_api_key, history)
     dispatcher = Dispatcher(Outbox(database), store, resources, around.objects)
 
     rest = FastAPI(title="Drishtiksha", version="1", redirect_slashes=False, docs_url=None, redoc_url=None)
@@ -117,7 +123,8 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
         "intake": Intake(around.objects, Prober(), options.max_upload_bytes),
         "quota": options.quota,
         "dispatcher": dispatcher,
-        "ml_status": MLStatus(around.bus, options.ml_url, options.ml_api_key),
+        "ml_status": ml_status,
+        "health_history": history,
     }
     for name, value in state.items():
         setattr(rest.state, name, value)
@@ -139,7 +146,8 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
     dressed: ASGIApp = Edge(CrossOrigin(rest, options.frontend_urls))
     asgi = Pollers(Polls(socketio.ASGIApp(sio, other_asgi_app=dressed), sio))
     janitor = Janitor(database, store, around.objects)
-    return Api(asgi, rest, GaugeCache(counts), dispatcher, janitor, relay, around, options.ml_channel)
+    watch = HealthWatch(ml_status, history)
+    return Api(asgi, rest, GaugeCache(counts), dispatcher, janitor, relay, watch, around, options.ml_channel)
 
 
 def _origin(url: str) -> str:

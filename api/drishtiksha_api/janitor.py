@@ -1,6 +1,6 @@
-"""Collects orphan bytes, hourly, one replica at a time: what no row needs, once it is older than a grace period.
+"""Collects what nobody needs, hourly, one replica at a time: bytes without a row, and looks at the ML service of old.
 
-An upload stores its bytes before its row; the grace period is longer than any upload may take.
+Bytes are an orphan's once they are older than a grace period. An upload stores its bytes before its row; the grace period is longer than any upload may take.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from drishtiksha.database.health import HealthHistory
 from drishtiksha.database.media import MediaStore
 from drishtiksha.database.session import Database
 from drishtiksha.database.upkeep import JANITOR, exclusively
@@ -34,6 +35,7 @@ class Janitor:
         self._media = media
         self._objects = objects
         self._grace = grace
+        self._history = HealthHistory(database)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -51,6 +53,7 @@ class Janitor:
         async with exclusively(self._database, JANITOR) as mine:
             if not mine:
                 return 0
+            await self._history.forget()
             removed = await self._objects.sweep(self._grace.total_seconds())
             async for page in _pages(self._objects.list(keys.MEDIA)):
                 removed += await self._collect(page)
