@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import structlog
 
+from drishtiksha.domain.dialect import MEDIA_OF, spoken
 from drishtiksha.domain.media import MediaType
 from drishtiksha.resources import model_digest
 
@@ -137,10 +138,11 @@ def _bounded(offers: list[Offer]) -> Choice:
 
 
 def read_stats(service: Service, body: Any) -> Answer:
-    """One service's `/stats`, with what is unusable left out. Pure."""
+    """One service's `/stats`, with what is unusable left out: also media that its dialect cannot be sent. Pure."""
     if not isinstance(body, Mapping) or not isinstance(body.get("models_info"), list):
         return Answer(service.name, service.required, error="its /stats has no models_info")
     uptime = body.get("uptime_seconds")
+    sendable = MEDIA_OF[spoken(service.dialect, body.get("version"))]
     listed: dict[str, Listed] = {}
     for entry in body["models_info"]:
         name = entry.get("name") if isinstance(entry, Mapping) else None
@@ -150,7 +152,7 @@ def read_stats(service: Service, body: Any) -> Answer:
             )
             continue
         several = entry.get("isMultiModal") is True
-        types = frozenset(kind for kind, flag in _FLAGS.items() if entry.get(flag) is True)
+        types = sendable & {kind for kind, flag in _FLAGS.items() if entry.get(flag) is True}
         version = entry.get("version")
         listed.setdefault(
             name,

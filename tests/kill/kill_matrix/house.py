@@ -189,7 +189,9 @@ class On:
         def stats(_request: httpx.Request) -> httpx.Response:
             if conditions.away:
                 raise httpx.ConnectError("refused")
-            return httpx.Response(200, json={"uptime_seconds": 999, "models_info": [*map(model, conditions.models)]})
+            return httpx.Response(
+                200, json={"version": "3.0.0", "uptime_seconds": 999, "models_info": [*map(model, conditions.models)]}
+            )
 
         def now() -> float:
             return self.clock[0]
