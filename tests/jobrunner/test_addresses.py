@@ -100,7 +100,7 @@ def test_an_address_of_the_service_is_taken(server: str, told: str, address: str
     ],
 )  # fmt: skip
 def test_an_address_of_somebody_else_or_an_unclear_one_is_refused(told: str) -> None:
-    with pytest.raises(ValueError, match="^its address "):
+    with pytest.raises(ValueError, match=r"^its address "):
         of_url(SERVERS[0], told)
 
 
