@@ -29,15 +29,17 @@ class HealthWatch:
         self._every = every
 
     async def run(self) -> None:
-        """Until cancelled; at once over when no ML service is set."""
+        """Until cancelled; at once over when no ML service is set. The first look waits a little: all start together."""
+        pause = self._every * random.uniform(0.05, 0.2)
         while self._status.is_set:
+            await asyncio.sleep(pause)
             try:
                 await self.once()
             except DrishtikshaError as error:
                 log.warning("the watch over the ML service looks again later", error=str(error))
             except Exception:
                 log.exception("the watch over the ML service stumbled; it looks again later")
-            await asyncio.sleep(self._every * random.uniform(0.8, 1.2))
+            pause = self._every * random.uniform(0.8, 1.2)
 
     async def once(self) -> bool:
         """Look, unless somebody just did; whether we looked. Raises Unavailable when the database is away."""
