@@ -62,11 +62,11 @@ def opened(answer: dict[str, object], model: str, dialect: int) -> Opened:
     bare = dialect == OLD and "data" not in answer
     if answer.get("success") is not True and not (bare and "success" not in answer):
         raise contract("The ML service answered without success.", text(answer.get("message")))
-    named = (
-        [answer.get("model_used")] if dialect != OLD else [p["model_used"] for p in _parts(answer) if "model_used" in p]
-    )
-    if any(name != model for name in named):
-        raise contract(f"Another model answered than {model}.", text(json.dumps(named[-1]), 300))
+    named = [part["model_used"] for part in (answer, mapping(data)) if "model_used" in part]
+    if dialect != OLD and "model_used" not in answer:
+        named.append(None)
+    if other := [name for name in named if name != model]:
+        raise contract(f"Another model answered than {model}.", text(json.dumps(other[0]), 300))
     if bare:
         return Opened(answer, _newer(answer))
     if not isinstance(data, dict):
@@ -74,27 +74,22 @@ def opened(answer: dict[str, object], model: str, dialect: int) -> Opened:
     return Opened(data, _newer(data) if dialect == OLD else data)
 
 
-def _parts(answer: dict[str, object]) -> list[dict[str, object]]:
-    return [answer, mapping(answer.get("data"))]
-
-
 def _newer(data: dict[str, object]) -> dict[str, object]:
     """Data of dialect 2 in the words of dialect 3: the frames and what was summed up about them stood in a group."""
-    group = mapping(data.get("frames_analysis"))
-    if not group:
-        return data
-    made = dict(data)
-    listed = group.get("frame_predictions")
-    made["frame_predictions"] = [_frame(entry) for entry in listed] if isinstance(listed, list) else listed
-    for name in ("frame_count", "frames_analyzed"):
-        made.setdefault(name, group.get(name))
-    if made["frame_count"] is None:
-        made["frame_count"] = group.get("total_frames")
+    group, metrics = mapping(data.get("frames_analysis")), mapping(data.get("metrics"))
+    listed = group.get("frame_predictions", data.get("frame_predictions"))
+    places = [(data, "frame_count"), (group, "frame_count"), (group, "total_frames"), (metrics, "frame_count")]
+    counts = [of[name] for of, name in places if of.get(name) is not None]
     # What a service summed up about its frames is its own; our summary is made from the frames, for all alike.
     sums = {key: value for key, value in group.items() if key not in ("frame_predictions", "temporal_analysis")}
-    metrics: dict[str, object] = {"frames_analysis": sums, "temporal_analysis": group.get("temporal_analysis")}
-    made["metrics"] = {**mapping(data.get("metrics")), **{key: value for key, value in metrics.items() if value}}
-    return made
+    own = {"frames_analysis": sums, "temporal_analysis": group.get("temporal_analysis")}
+    return {
+        **data,
+        "frame_count": counts[0] if counts else None,
+        "frames_analyzed": data.get("frames_analyzed", group.get("frames_analyzed")),
+        "frame_predictions": [_frame(entry) for entry in listed] if isinstance(listed, list) else listed,
+        "metrics": {**metrics, **{key: value for key, value in own.items() if value}},
+    }
 
 
 def _frame(entry: object) -> object:

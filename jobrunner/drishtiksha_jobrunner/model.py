@@ -97,8 +97,7 @@ class Model:
                 try:
                     if response.status_code != 200:
                         return Fetched(link, None, f"the ML service answered {response.status_code}")
-                    limit = body.MAX_PICTURE + 1
-                    content = b"".join([piece async for piece in _pieces(response, limit)])
+                    content = b"".join([piece async for piece in _pieces(response, body.MAX_PICTURE)])
                 finally:
                     await response.aclose()
         except Fault:

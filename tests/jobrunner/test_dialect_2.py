@@ -122,8 +122,32 @@ def made(answer: dict[str, Any], dialect: int, polarity: str = "fake") -> tuple[
     return AttemptResult.model_validate_json(encode(result, [a.name for a in artifacts])), artifacts
 
 
+def test_a_model_named_inside_the_data_counts_in_dialect_3_too():
+    with pytest.raises(Fault, match="Another model"):
+        made({"success": True, "model_used": MODEL, "data": {**PICTURE, "model_used": "OTHER-V1"}}, 3)
+
+
 def test_frames_of_the_other_polarity_are_turned_in_the_older_dialect_too():
     assert [f.score for f in made(video(), 2, "real")[0].frames] == [0.75, 0.25, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("told", "count"),
+    [
+        ({"frame_count": 90}, 90),
+        ({"metrics": {"frame_count": 80}}, 80),
+        ({"frames_analysis": {"total_frames": 60}, "metrics": {"frame_count": 3}}, 60),
+        ({"frames_analysis": None}, None),
+    ],
+)
+def test_the_number_of_frames_is_found_where_a_service_tells_it(told, count):
+    assert made(video(**{"metrics": {}, "frames_analysis": {}, **told}), 2)[0].frame_count == count
+
+
+def test_frames_outside_of_their_group_are_read_too():
+    listed = video()["frames_analysis"]["frame_predictions"]
+    result, _ = made(video(frames_analysis=None, frame_predictions=listed), 2)
+    assert [f.number for f in result.frames] == [0, 10, 20]
 
 
 def newer(data: dict[str, Any]) -> dict[str, Any]:
