@@ -11,6 +11,7 @@ from typing import Any
 import older_ml
 import pytest
 from older_ml import OlderService, audio, video
+from starlette.responses import JSONResponse, Response
 
 from drishtiksha.protocol import AttemptResult
 from drishtiksha_jobrunner.answer import Asked, encode, normalise
@@ -20,6 +21,7 @@ from drishtiksha_jobrunner.run import run
 from drishtiksha_jobrunner.service import read
 
 MODEL = "FACE-TEMPORAL-V1"
+CLASSES = {65: "BAD_MEDIA", 69: "ML_UNAVAILABLE", 76: "ML_CONTRACT"}
 GOLDEN = Path(__file__).parent / "golden"
 STATS = {"version": "2.4.1", "models_info": [{"name": MODEL, "loaded": True, "device": "cuda:0", "version": "4"}]}
 
@@ -75,6 +77,31 @@ async def test_a_service_without_a_readable_version_is_asked_in_the_older_words(
     older.version = version
     assert await run(environment, hasty) == (0 if spoken else 76)  # it has no /analyze: 405
     assert bool(older.asked) is spoken
+
+
+def said(status: int, detail: Any, **headers: str) -> Response:
+    return JSONResponse({"detail": detail}, status, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("answers", "code"),
+    [
+        ([said(503, "busy", **{"Retry-After": "0"}), said(429, None), said(408, "")], 0),
+        ([said(400, "Could not decode the stream")], 65),
+        ([said(415, {"code": "UNSUPPORTED"})], 65),
+        ([said(422, {"code": "BAD_MEDIA", "message": "no frames"})], 65),
+        ([said(422, [{"loc": ["body", "video"], "msg": "field required"}])], 76),
+        ([said(404, "no such video")], 76),
+        ([said(501, "not for this model")], 76),
+        ([said(500, "out of memory")], 69),
+        ([Response("<html>502</html>", 502)], 69),
+    ],
+)
+async def test_an_error_means_what_it_means_in_the_newer_dialect(answers, code, environment, door, older, hasty):
+    older.first = list(answers)
+    assert await run(environment, hasty) == code
+    assert len(older.asked) == (4 if code == 0 else 1)
+    assert [failure.error_class for failure in door.failures] == ([] if code == 0 else [CLASSES[code]])
 
 
 @pytest.mark.parametrize("bare", [False, True])

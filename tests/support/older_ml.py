@@ -74,7 +74,7 @@ class Asked:
 
 @dataclass
 class OlderService:
-    """`answers` by route; `bare`: without `{success, data}` around them. `files`: what it gives, by path."""
+    """`answers` by route; `bare`: without `{success, data}` around them. `first`: what it says before. `files`: by path."""
 
     models: tuple[str, ...]
     key: str = ""
@@ -82,6 +82,7 @@ class OlderService:
     version: object = "2.4.1"
     answers: dict[str, dict[str, Any]] = field(default_factory=lambda: {"comprehensive": video(), "audio": audio()})
     wrapping: dict[str, Any] = field(default_factory=dict)
+    first: list[Response] = field(default_factory=list)
     files: dict[str, bytes | Response] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     fetched: list[tuple[str, dict[str, str]]] = field(default_factory=list)
@@ -118,6 +119,8 @@ class OlderService:
             if fields["model"] not in self.models:
                 return JSONResponse({"detail": "unknown model"}, 404)
             self.asked.append(Asked(route, fields, file.filename, file.raw))
+            if self.first:
+                return self.first.pop(0)
             data = self.answers[route]
             whole = {"success": True, "model_used": fields["model"], "data": data}
             return JSONResponse({**(data if self.bare else whole), **self.wrapping})
