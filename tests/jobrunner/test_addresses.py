@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from drishtiksha_jobrunner.addresses import of_filename, of_url
@@ -34,7 +34,7 @@ def _client(server: str) -> httpx.Client:
     return httpx.Client(base_url=server, trust_env=False, verify=False)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(server=st.sampled_from(SERVERS), told=ANYTHING)
 @example(server=SERVERS[0], told="http://models:8000@evil.example/a.png")
 @example(server=SERVERS[0], told="http://models:8000\\@evil.example/a.png")
@@ -58,7 +58,7 @@ def test_whatever_an_address_says_only_the_services_own_origin_is_asked(server: 
     assert not {".", ".."} & set(unquote(plain.path).split("/"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(server=st.sampled_from(SERVERS), told=ANYTHING)
 @example(server=SERVERS[0], told="../../stats")
 @example(server=SERVERS[0], told="a?b#c;d&e")
