@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from drishtiksha.database.counts import Counts
 from drishtiksha.database.events import Events
+from drishtiksha.database.health import HealthHistory
 from drishtiksha.database.idempotency import Claims
 from drishtiksha.database.media import MediaStore, Quota
 from drishtiksha.database.outbox import Outbox
@@ -31,6 +32,7 @@ from .crossorigin import CrossOrigin
 from .dispatcher import Dispatcher
 from .documentation import document
 from .edge import Edge
+from .healthwatch import HealthWatch
 from .intake.probe import Prober
 from .intake.upload import Intake
 from .janitor import Janitor
@@ -80,12 +82,13 @@ class Api:
     janitor: Janitor
     relay: Relay
     sockets: Sockets
+    watch: HealthWatch
     _around: Neighbours
     _ml_channel: str
 
     @asynccontextmanager
     async def background(self) -> AsyncIterator[None]:
-        """The dispatcher, the janitor and the relay run for the time of the block."""
+        """The dispatcher, the janitor, the relay and the watch run for the time of the block."""
         bus = self._around.bus
         work = (
             say_who_is_missing(self._around),
@@ -94,6 +97,7 @@ class Api:
             self.relay.hear(bus, self._ml_channel),
             self.relay.look(bus),
             self.sockets.part_with_the_expired(),
+            self.watch.run(),
         )
         tasks = [asyncio.create_task(one) for one in work]
         try:
@@ -114,6 +118,8 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
     claims = Claims(database)
     links = Links(around.keys, options.base_url, around.url_lifetime)
     doorkeeper = Doorkeeper(tokens, users)
+    history = HealthHistory(database)
+    ml_status = MLStatus(around.bus, options.ml_url, options.ml_api_key, history)
     dispatcher = Dispatcher(Outbox(database), store, resources, around.objects)
 
     rest = FastAPI(title="Drishtiksha", version="1", redirect_slashes=False, docs_url=None, redoc_url=None)
@@ -133,7 +139,8 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
         "intake": Intake(around.objects, Prober(), options.max_upload_bytes),
         "quota": options.quota,
         "dispatcher": dispatcher,
-        "ml_status": MLStatus(around.bus, options.ml_url, options.ml_api_key),
+        "ml_status": ml_status,
+        "health_history": history,
     }
     for name, value in state.items():
         setattr(rest.state, name, value)
@@ -154,8 +161,13 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
     connected = Sockets(sio, doorkeeper, relay)
     dressed: ASGIApp = Edge(CrossOrigin(rest, options.frontend_urls))
     asgi = Pollers(Polls(socketio.ASGIApp(sio, other_asgi_app=dressed), sio))
-    janitor = Janitor(database, store, claims, around.objects)
-    return Api(asgi, rest, GaugeCache(counts), dispatcher, janitor, relay, connected, around, options.ml_channel)
+    gauges, janitor, watch = (
+        GaugeCache(counts),
+        Janitor(database, store, around.objects),
+        HealthWatch(ml_status, history),
+    )
+    channel = options.ml_channel
+    return Api(asgi, rest, gauges, dispatcher, janitor, relay, connected, watch, around, channel)
 
 
 def _origin(url: str) -> str:

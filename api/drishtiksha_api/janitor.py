@@ -1,7 +1,6 @@
-"""Collects orphan bytes, hourly, one replica at a time: what no row needs, once it is older than a grace period.
-Keys of repeatable requests go when their time has passed.
+"""Collects what nobody needs, hourly, one replica at a time: bytes without a row, old looks at the ML service, old keys.
 
-An upload stores its bytes before its row; the grace period is longer than any upload may take.
+Bytes go once they are older than a grace period: an upload stores its bytes before its row, and may take its time.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from drishtiksha.database.health import HealthHistory
 from drishtiksha.database.idempotency import Claims
 from drishtiksha.database.media import MediaStore
 from drishtiksha.database.session import Database
@@ -31,14 +31,13 @@ _PAGE = 200
 class Janitor:
     """Sleeps most of the time."""
 
-    def __init__(
-        self, database: Database, media: MediaStore, claims: Claims, objects: LocalObjects, grace: timedelta = GRACE
-    ) -> None:
+    def __init__(self, database: Database, media: MediaStore, objects: LocalObjects, grace: timedelta = GRACE) -> None:
         self._database = database
         self._media = media
-        self._claims = claims
         self._objects = objects
         self._grace = grace
+        self._history = HealthHistory(database)
+        self._claims = Claims(database)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -57,6 +56,7 @@ class Janitor:
             if not mine:
                 return 0
             await self._claims.forget_old()
+            await self._history.forget()
             removed = await self._objects.sweep(self._grace.total_seconds())
             async for page in _pages(self._objects.list(keys.MEDIA)):
                 removed += await self._collect(page)

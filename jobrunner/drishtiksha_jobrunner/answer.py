@@ -1,19 +1,23 @@
-"""A dialect-3 answer of an ML service becomes the result of the runner protocol. Pure: values in, values out.
+"""An answer of an ML service becomes the result of the runner protocol. Pure: values in, values out.
 
 The rule that cannot bend: what is not clearly the answer of the model that was asked is never stored under its name.
-`evidence` and `pictures` do the parts; `run` hands in what comes out.
+`dialects`, `evidence` and `pictures` do the parts; `run` hands in what comes out.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from drishtiksha.domain.dialect import NEW
+
 from .body import MAX_PLAIN, contract
+from .dialects import opened
 from .door import Artifact
 from .evidence import Tables, mapping, number, score, text, thin
-from .pictures import RAW_NAME, take
+from .pictures import RAW_NAME, Album, Fetched
 from .service import Service
 
 PREDICTIONS = ("REAL", "FAKE", "INCONCLUSIVE")
@@ -46,7 +50,10 @@ _AUDIO = {
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked, and of whom: the model, the version frozen with the run, the media, and the seconds it took."""
+    """What was asked, and of whom: the model, the version frozen with the run, the media, and the seconds it took.
+
+    `dialect`: in which it was asked, 2 or 3.
+    """
 
     model: str
     model_version: str
@@ -54,27 +61,30 @@ class Asked:
     polarity: str
     seconds: float
     service: Service
+    dialect: int = NEW
 
 
-def normalise(answer: dict[str, object], asked: Asked) -> tuple[dict[str, object], list[Artifact]]:
+def normalise(
+    answer: dict[str, object], asked: Asked, fetched: Sequence[Fetched] = ()
+) -> tuple[dict[str, object], list[Artifact]]:
     """The result as the door takes it, and the artifacts that it lists. Takes pictures out of `answer`.
+
+    `fetched`: what came of the pictures that the answer points to.
 
     Raises Fault ML_CONTRACT when the answer breaks the contract: another model's, about another media, no prediction,
     a score outside 0..1, a number that is not finite, too many frames.
     """
-    if answer.get("success") is not True:
-        raise contract("The ML service answered without success.", text(answer.get("message")))
-    if answer.get("model_used") != asked.model:
-        raise contract(f"Another model answered than {asked.model}.", text(json.dumps(answer.get("model_used")), 300))
-    data = answer.get("data")
-    if not isinstance(data, dict):
-        raise contract("The ML service's answer has no data.")
+    plain = opened(answer, asked.model, asked.dialect)
+    data = plain.data
     for part in (answer, data):
         if other := [part[key] for key in MEDIA_KEYS if part.get(key) not in (None, "", asked.media_id)]:
             raise contract("The answer is about another media than the one sent.", text(json.dumps(other), 300))
     evidence = mapping(data.get("evidence"))
-    pictures, notes = take(evidence.get("images"))
-    raw = _dump(data)
+    album = Album()
+    album.take(evidence.get("images"))
+    album.hang(fetched)
+    album.draw(data)
+    raw = _dump(plain.said)
 
     tables = Tables()
     frames = _frames(data.get("frame_predictions"), asked.polarity)
@@ -102,7 +112,7 @@ def normalise(answer: dict[str, object], asked: Asked) -> tuple[dict[str, object
 
     told = data.get("limits")
     own = [sentence for limit in (told if isinstance(told, list) else []) if (sentence := text(limit))]
-    note = " ".join(part for part in [text(data.get("note"), 2500) or "", *notes] if part)
+    note = " ".join(part for part in [text(data.get("note"), 2500) or "", *album.notes] if part)
     result |= {
         "note": note[:4000] or None,
         "limits": (own[: MAX_LIMITS - len(tables.limits)] + tables.limits)[:MAX_LIMITS],
@@ -111,7 +121,7 @@ def normalise(answer: dict[str, object], asked: Asked) -> tuple[dict[str, object
         "series": tables.series,
         "regions": tables.regions,
     }
-    artifacts = [*pictures, Artifact(RAW_NAME, "ml-response", "application/gzip", gzip.compress(raw, 6, mtime=0))]
+    artifacts = [*album.pictures, Artifact(RAW_NAME, "ml-response", "application/gzip", gzip.compress(raw, 6, mtime=0))]
     return result, artifacts
 
 

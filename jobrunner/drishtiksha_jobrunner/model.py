@@ -1,7 +1,8 @@
 """The ML service's client: looks whether the model is there, has it examine the media, brings back its raw answer.
 
 It waits where the service asks to wait, gives up where the contract says so, and never lets the service decide how
-much memory or time the runner spends. `service` reads `/stats`, `body` reads bytes, `answer` reads the answer.
+much memory or time the runner spends. `dialects` says how to ask, `service` reads `/stats`, `body` reads bytes,
+`answer` reads the answer.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -18,12 +19,14 @@ from typing import TypeVar
 import httpx
 
 from drishtiksha.domain.errors import ErrorClass
-from drishtiksha.domain.media import FILE_TYPES
 
 from . import body
+from .addresses import of_filename, of_url
+from .dialects import Question, file_name, question
 from .door import Assignment
 from .faults import Busy, Fault, classify, storable
 from .journal import Redactor
+from .pictures import TOO_LARGE, TOO_MANY, Fetched, Link
 from .service import Presence, Service, read
 from .timing import Clock, Timing, pause, retry_after
 
@@ -46,18 +49,14 @@ class Model:
         self._timing = timing
         self._redact = redact
 
-    async def look(self, model: str, dialect: str, node_name: str = "") -> Service:
+    async def look(self, model: str, node_name: str = "") -> Service:
         """Ask `/stats` until the model is loaded; a service that only just started may take its time.
 
-        Raises Fault: ML_CONTRACT when the model is not served or the dialect is not spoken here, ML_UNAVAILABLE
-        when it is listed but not loaded, or the service is away.
+        Raises Fault: ML_CONTRACT when the model is not served, ML_UNAVAILABLE when it is listed but not loaded, or the
+        service is away.
         """
         while True:
             seen = read(await self._patiently(self._stats), model, node_name)
-            if seen.dialect(dialect) != 3:
-                raise body.contract(
-                    "The ML service speaks dialect 2 (by its version or by SERVER_DIALECT); this runner speaks dialect 3."
-                )
             if seen.presence is Presence.LOADED:
                 return seen
             # A reason is the service's last word on it; without one it may only have started.
@@ -70,9 +69,44 @@ class Model:
             raise body.contract(f"The ML service does not list the model {model}.")
         raise Fault(ErrorClass.ML_UNAVAILABLE, f"The ML service has not loaded the model {model}.", seen.why_not)
 
-    async def analyze(self, told: Assignment, media: Path, on_progress: Callable[[object], None]) -> dict[str, object]:
+    async def analyze(
+        self, told: Assignment, dialect: int, media: Path, on_progress: Callable[[object], None]
+    ) -> dict[str, object]:
         """Have the media examined; returns the JSON answer as it came. `on_progress` gets each progress object."""
-        return await self._patiently(lambda: self._analyze(told, media, on_progress), breaks=False)
+        asked = question(dialect, told)
+        return await self._patiently(lambda: self._analyze(told, asked, media, on_progress), breaks=False)
+
+    async def fetch(self, links: Sequence[Link]) -> list[Fetched]:
+        """Fetch the pictures that an answer points to: each once, now, all together. One that fails says why."""
+        seconds = min(self._timing.picture_patience, self._clock.left() / 4)  # what is left is for handing in
+        most = body.MAX_PICTURES
+        fetched = await asyncio.gather(*(self._fetch(link, seconds) for link in links[:most]))
+        return [*fetched, *(Fetched(link, None, TOO_MANY) for link in links[most:])]
+
+    async def _fetch(self, link: Link, seconds: float) -> Fetched:
+        server = str(self._client.base_url).rstrip("/")
+        try:
+            address = of_filename(server, link.where) if link.file else of_url(server, link.where)
+        except ValueError as error:
+            return Fetched(link, None, str(error))
+        headers = {"Accept": "image/png, image/jpeg, image/webp"}
+        try:
+            async with asyncio.timeout(seconds):
+                request = self._client.build_request("GET", address, headers=headers, timeout=seconds)
+                response = await self._client.send(request, stream=True)
+                try:
+                    if response.status_code != 200:
+                        return Fetched(link, None, f"the ML service answered {response.status_code}")
+                    content = b"".join([piece async for piece in _pieces(response, body.MAX_PICTURE)])
+                finally:
+                    await response.aclose()
+        except Fault:
+            return Fetched(link, None, f"{TOO_LARGE}, or broken")
+        except TimeoutError:
+            return Fetched(link, None, "it did not come in time")
+        except (httpx.HTTPError, httpx.InvalidURL):
+            return Fetched(link, None, "the connection to the ML service failed")
+        return Fetched(link, content)
 
     async def _stats(self) -> dict[str, object]:
         timeout = httpx.Timeout(self._timing.stats_read, connect=self._timing.connect)
@@ -82,16 +116,17 @@ class Model:
         async with self._answer(request) as response:
             return body.parse(await body.whole(_pieces(response, _MAX_STATS)))
 
-    async def _analyze(self, told: Assignment, media: Path, on_progress: Callable[[object], None]) -> dict[str, object]:
+    async def _analyze(
+        self, told: Assignment, asked: Question, media: Path, on_progress: Callable[[object], None]
+    ) -> dict[str, object]:
         # A model may think for as long as the attempt lives; a dead peer is found by TCP keepalive.
         timeout = httpx.Timeout(max(1.0, self._clock.left()), connect=self._timing.connect, write=self._timing.ml_write)
-        known = FILE_TYPES.get(told.mimetype)
         with media.open("rb") as file:
             request = self._client.build_request(
                 "POST",
-                "/analyze",
-                data={"model": told.model, "mediaId": told.media_id, "userId": told.user_id},
-                files={"media": (told.media_id + (known.extension if known else ".bin"), file, told.mimetype)},
+                asked.path,
+                data=asked.fields,
+                files={asked.file_field: (file_name(told), file, told.mimetype)},
                 headers={"Accept": f"{LINES}, application/json;q=0.9"},
                 timeout=timeout,
             )

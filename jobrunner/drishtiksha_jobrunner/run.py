@@ -19,11 +19,13 @@ import httpx
 from drishtiksha.domain.errors import EXIT_CODES, ErrorClass, Fenced
 
 from .answer import Asked, encode, normalise
+from .dialects import opened
 from .door import Artifact, Assignment, Door
 from .environment import Environment
 from .faults import DeadlinePassed, DoorRefused, Fault, storable
 from .journal import Redactor
 from .model import Model
+from .pictures import links
 from .progress import Reporter
 from .scratch import scratch
 from .timing import Timing
@@ -119,20 +121,23 @@ class Attempt:
 
     async def _examine(self, folder: Path) -> tuple[dict[str, object], list[Artifact]]:
         """Fetch the bytes, look whether the model is there, have it examine them, make its answer a result."""
-        media = folder / "media"
-        await self.door.media(self.told, media)
-        log.info("media fetched", extra={"bytes": self.told.size})
+        told, media = self.told, folder / "media"
+        await self.door.media(told, media)
+        log.info("media fetched", extra={"bytes": told.size})
 
         there = self.environment
         async with _client(there, there.server_url, key=there.server_key) as client:
             model = Model(client, self.door.clock, self.timing, self.redact)
-            service = await model.look(self.told.model, there.dialect, there.node_name)
+            service = await model.look(told.model, there.node_name)
+            dialect = service.dialect(there.dialect)
             began = time.monotonic()
-            answer = await model.analyze(self.told, media, self.reporter.tell)
-        took = time.monotonic() - began
-        log.info("the model answered", extra={"seconds": round(took, 3)})
-        asked = Asked(self.told.model, self.told.model_version, self.told.media_id, there.polarity, took, service)
-        return normalise(answer, asked)
+            answer = await model.analyze(told, dialect, media, self.reporter.tell)
+            took = time.monotonic() - began
+            log.info("the model answered", extra={"seconds": round(took, 3)})
+            # The pictures it only points to are fetched while it still has them, and only if it is the model's answer.
+            fetched = await model.fetch(links(opened(answer, told.model, dialect).data))
+        asked = Asked(told.model, told.model_version, told.media_id, there.polarity, took, service, dialect)
+        return normalise(answer, asked, fetched)
 
     async def _handed_in(self, artifact: Artifact) -> bool:
         """Put one artifact; False when the door refuses it, for a picture must not cost the analysis."""

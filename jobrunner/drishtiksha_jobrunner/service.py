@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from drishtiksha.domain.dialect import spoken
+
 from .faults import storable
 
 
@@ -32,11 +34,8 @@ class Service:
     system_info: dict[str, object] = field(default_factory=dict)
 
     def dialect(self, wanted: str) -> int:
-        """2 or 3, as set, else by the major of the service's version; 1, none and unreadable mean 2."""
-        if wanted in ("2", "3"):
-            return int(wanted)
-        major = (self.version or "").lstrip("vV").split(".", 1)[0]
-        return 3 if major.isdecimal() and int(major) >= 3 else 2
+        """2 or 3, as set, else by the service's version."""
+        return spoken(wanted, self.version)
 
 
 def read(stats: dict[str, object], model: str, node_name: str = "") -> Service:

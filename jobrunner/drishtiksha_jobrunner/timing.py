@@ -42,6 +42,8 @@ class Timing:
     starting: float = 60.0
     """A service up for less than this may still be loading its models."""
     look_again: float = 2.0
+    picture_patience: float = 30.0
+    """How long the pictures that an answer points to may take, all together."""
     artifact_patience: float = 60.0
     """How long a door that cannot store a picture is asked again, all pictures together: the result must not wait."""
     last_word: float = 5.0

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import structlog
 
+from drishtiksha.domain.dialect import MEDIA_OF, spoken
 from drishtiksha.domain.media import MediaType
 from drishtiksha.resources import model_digest
 
@@ -46,13 +47,14 @@ class Listed:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one service said in one look; `error` when it said nothing usable. Uptime in seconds."""
+    """What one service said in one look, in which dialect; `error` when it said nothing usable. Uptime in seconds."""
 
     service: str
     required: bool
     models: tuple[Listed, ...] = ()
     uptime: float | None = None
     error: str | None = None
+    dialect: int | None = None
 
 
 @dataclass(frozen=True)
@@ -137,10 +139,11 @@ def _bounded(offers: list[Offer]) -> Choice:
 
 
 def read_stats(service: Service, body: Any) -> Answer:
-    """One service's `/stats`, with what is unusable left out. Pure."""
+    """One service's `/stats`, with what is unusable left out: also media that its dialect cannot be sent. Pure."""
     if not isinstance(body, Mapping) or not isinstance(body.get("models_info"), list):
         return Answer(service.name, service.required, error="its /stats has no models_info")
     uptime = body.get("uptime_seconds")
+    dialect = spoken(service.dialect, body.get("version"))
     listed: dict[str, Listed] = {}
     for entry in body["models_info"]:
         name = entry.get("name") if isinstance(entry, Mapping) else None
@@ -150,7 +153,7 @@ def read_stats(service: Service, body: Any) -> Answer:
             )
             continue
         several = entry.get("isMultiModal") is True
-        types = frozenset(kind for kind, flag in _FLAGS.items() if entry.get(flag) is True)
+        types = MEDIA_OF[dialect] & {kind for kind, flag in _FLAGS.items() if entry.get(flag) is True}
         version = entry.get("version")
         listed.setdefault(
             name,
@@ -168,6 +171,7 @@ def read_stats(service: Service, body: Any) -> Answer:
         service.required,
         tuple(listed.values()),
         uptime=float(uptime) if isinstance(uptime, int | float) and uptime >= 0 else None,
+        dialect=dialect,
     )
 
 
@@ -204,7 +208,8 @@ class Discovery:
             if self._told.get(answer.service, "") != answer.error:
                 self._told[answer.service] = answer.error
                 models = [m.name for m in answer.models if m.loaded]
-                log.info("looked at an ML service", service=answer.service, error=answer.error, models=models)
+                told = {"error": answer.error, "dialect": answer.dialect, "models": models}
+                log.info("looked at an ML service", service=answer.service, **told)
         self._last = Look(at, tuple(answers))
         return self._last
 

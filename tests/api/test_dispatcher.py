@@ -14,7 +14,6 @@ import api_samples as samples
 import pytest
 from sqlalchemy import text
 
-from drishtiksha.database.idempotency import Claims
 from drishtiksha.database.outbox import Outbox
 from drishtiksha.database.runs import Runs
 from drishtiksha.database.upkeep import JANITOR, exclusively, schema_version
@@ -191,7 +190,6 @@ async def test_the_janitor_takes_old_orphans_and_nothing_else(world: Any) -> Non
     janitor = Janitor(
         world.around.database,
         world.api.rest.state.media,
-        Claims(world.around.database),
         world.around.objects,
         timedelta(hours=1),
     )
@@ -205,7 +203,6 @@ async def test_only_one_janitor_works_at_a_time(world: Any) -> None:
     janitor = Janitor(
         world.around.database,
         world.api.rest.state.media,
-        Claims(world.around.database),
         world.around.objects,
         timedelta(hours=1),
     )

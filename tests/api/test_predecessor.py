@@ -54,6 +54,8 @@ async def test_there_is_no_route_beyond_the_contract_and_none_for_maintenance(wo
         GET /api/v1/media/{media_id}/runs | GET /api/v1/media/{media_id}/runs/{number}
         GET /api/v1/media/content/{media_id} | GET /api/v1/media/content/{media_id}/artifacts/{artifact_id}
         GET /api/v1/monitoring/server-status | GET /api/v1/monitoring/queue-status
+        GET /api/v1/monitoring/server-history | GET /api/v1/monitoring/stats/analysis
+        GET /api/v1/monitoring/analysis-stats
     """
     expected = {route.strip() for line in known.strip().splitlines() for route in line.split("|")}
     assert {f"{method} {route.path}" for route in _all(world.api.rest) for method in route.methods} == expected

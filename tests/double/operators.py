@@ -155,7 +155,7 @@ async def _stats() -> AsyncIterator[str]:
     """An ML service with two models; its URL."""
 
     async def stats(_request: web.Request) -> web.Response:
-        return web.json_response({"uptime_seconds": 999, "models_info": [model("A"), model("B")]})
+        return web.json_response({"version": "3.0.0", "uptime_seconds": 999, "models_info": [model("A"), model("B")]})
 
     app = web.Application()
     app.router.add_get("/stats", stats)

@@ -198,17 +198,10 @@ async def test_proxies_of_the_environment_are_not_used(environment, door, servic
     assert await run(environment, hasty) == 0
 
 
-@pytest.mark.parametrize(("version", "dialect"), [("2.4.1", "auto"), (None, "auto"), ("three", "auto"), ("3.0.0", "2")])
-async def test_a_service_of_dialect_2_is_refused_with_a_sentence(version, dialect, environment, door, service, hasty):
-    service.stats["version"] = version
-    code, _, message = await failed(replace(environment, dialect=dialect), door, hasty)
-    assert (code, "dialect 2" in message) == (76, True)
-    assert service.asked("analyze") == []
-
-
 async def test_a_set_dialect_beats_the_services_version(environment, door, service, hasty):
     service.stats["version"] = None
     assert await run(replace(environment, dialect="3"), hasty) == 0
+    assert [call.path for call in service.asked("analyze")] == ["/analyze"]
 
 
 async def test_a_starting_service_is_waited_for(environment, door, service, hasty, reply):

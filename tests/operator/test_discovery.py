@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from older_ml import OlderService
 
 from drishtiksha.domain.media import MediaType
 from drishtiksha.settings import ML
@@ -124,6 +125,25 @@ def test_unusable_entries_are_left_out() -> None:
     read = read_stats(config().services[0], {"models_info": entries, "uptime_seconds": "soon"})
     assert [(m.name, m.version) for m in read.models] == [("GOOD", "")]
     assert read.uptime is None
+
+
+@pytest.mark.parametrize(
+    ("dialect", "version", "pictures"),
+    [
+        ("auto", "2.9.9", False), ("auto", "1.0", False), ("auto", None, False), ("auto", "latest", False),
+        ("auto", 3, False), ("auto", "3.0.0", True), ("auto", "v4", True), ("2", "3.0.0", False), ("3", None, True),
+    ],
+)  # fmt: skip
+async def test_a_service_that_speaks_dialect_2_has_no_model_for_a_picture(
+    dialect: str, version: Any, pictures: bool
+) -> None:
+    service = OlderService(("A",), version=version)
+    there = config(f'services: [{{name: a, url: "http://a", dialect: "{dialect}"}}]')
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(service)) as asking:
+        seen = await Discovery(there, asking).look()
+    for media_type, found in ((IMAGE, pictures), (VIDEO, True), (AUDIO, True)):
+        chosen = choose(there, seen, media_type, True)
+        assert ([o.name for o in chosen.offers], chosen.waiting) == (["A"] if found else [], None)
 
 
 def client(handler: Any) -> httpx.AsyncClient:

@@ -27,7 +27,7 @@ from drishtiksha.resources import AnalysisSpec, MediaAnalyses
 from drishtiksha_devcluster.ephemeral import ThrowawayCluster
 from drishtiksha_devcluster.ports import free_port
 
-STATS = b'{"uptime_seconds": 999, "models_info": [{"name": "A", "loaded": true, "isImage": true}]}'
+STATS = b'{"version": "3.0.0", "uptime_seconds": 999, "models_info": [{"name": "A", "loaded": true, "isImage": true}]}'
 
 
 @pytest.fixture

@@ -198,7 +198,7 @@ class stage_over:
         def stats(_request: httpx.Request) -> httpx.Response:
             if stage.away:
                 raise httpx.ConnectError("refused")
-            return httpx.Response(200, json={"uptime_seconds": 999, "models_info": models})
+            return httpx.Response(200, json={"version": "3.0.0", "uptime_seconds": 999, "models_info": models})
 
         self.http = httpx.AsyncClient(transport=httpx.MockTransport(stats))
         discovery = Discovery(config, self.http, clock=lambda: clock[0])

@@ -1,18 +1,17 @@
-"""Numbers about the whole platform, for monitoring and metrics, and the record of looks at the ML service."""
+"""Numbers about the whole platform, for monitoring and metrics: counts, never anything of one person's."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..domain.status import AnalysisStatus, RunStatus
 from .runs import OPEN_RUN
-from .session import Database, new_id
-from .tables import Analysis, Media, Run, ServerHealth
+from .session import Database
+from .tables import Analysis, Media, Run
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,35 @@ class Gauges:
     oldest_pending_seconds: float
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """How analyses ended; of the successful ones `timed` told how long they took, `seconds` all together."""
+
+    successful: int = 0
+    failed: int = 0
+    timed: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Outcome) -> Outcome:
+        return Outcome(
+            self.successful + other.successful,
+            self.failed + other.failed,
+            self.timed + other.timed,
+            self.seconds + other.seconds,
+        )
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Analyses that ended in a period, by model."""
+
+    start: datetime
+    end: datetime
+    models: dict[str, Outcome]
+
+
 class Counts:
-    """Reads over all users; live media only."""
+    """Reads over all users; live media only, but for what has ended."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -109,30 +135,26 @@ class Counts:
 
         return await self._database.transaction(read)
 
-    async def note_health(
-        self,
-        status: str,
-        response_time_ms: float | None,
-        version: str | None,
-        error: str | None,
-        stats: dict[str, Any] | None,
-    ) -> None:
-        """Remember one look at the ML service (HEALTHY, DEGRADED, UNHEALTHY); looks older than 30 days go."""
+    async def outcomes(self, hours: int) -> Outcomes:
+        """What ended in the last hours, by model. Analyses of a deleted media count until they are erased."""
 
-        async def write(session: AsyncSession) -> None:
-            values = {"status": status, "response_time_ms": response_time_ms, "version": version}
-            await session.execute(
-                insert(ServerHealth).values(id=new_id(), **values, error_message=error, stats_payload=stats)
+        async def read(session: AsyncSession) -> Outcomes:
+            end: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
+            start = end - timedelta(hours=hours)
+            done = Analysis.status == AnalysisStatus.COMPLETED
+            rows = await session.execute(
+                select(
+                    Analysis.model,
+                    func.count().filter(done),
+                    func.count().filter(Analysis.status == AnalysisStatus.FAILED),
+                    func.count(Analysis.processing_time).filter(done),
+                    func.sum(Analysis.processing_time).filter(done),
+                )
+                .where(Analysis.finished_at > start, Analysis.finished_at <= end)
+                .group_by(Analysis.model)
+                .order_by(Analysis.model)
             )
-            old = func.now() - func.make_interval(0, 0, 0, 30)
-            await session.execute(delete(ServerHealth).where(ServerHealth.checked_at < old))
-
-        await self._database.transaction(write)
-
-    async def last_health_at(self) -> datetime | None:
-        """When the ML service was looked at last."""
-
-        async def read(session: AsyncSession) -> datetime | None:
-            return (await session.execute(select(func.max(ServerHealth.checked_at)))).scalar_one()
+            ended = {model: Outcome(good, bad, timed, total or 0.0) for model, good, bad, timed, total in rows.tuples()}
+            return Outcomes(start, end, ended)
 
         return await self._database.transaction(read)

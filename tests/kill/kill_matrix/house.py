@@ -25,7 +25,6 @@ from sqlalchemy import event, text
 
 from drishtiksha.audit import audit
 from drishtiksha.database.admission import Admission
-from drishtiksha.database.idempotency import Claims
 from drishtiksha.database.media import MediaStore, Quota
 from drishtiksha.database.outbox import Outbox
 from drishtiksha.database.results import Results
@@ -170,7 +169,7 @@ class On:
         self.resources = MediaAnalyses(kubes["api"], self.place.namespace)
         wanted = _Unwilling(kubes["api"], self.place.namespace, self.conditions)
         self.dispatcher = Dispatcher(self.outbox, self.media, wanted, house.objects)
-        self.janitor = Janitor(database, self.media, Claims(database), house.objects)
+        self.janitor = Janitor(database, self.media, house.objects)
         house.api.rest.state.quota = self.conditions.quota
         self.operator(self.conditions, kubes["operator"])
         transport = httpx.ASGITransport(house.api.asgi, raise_app_exceptions=False)
@@ -193,7 +192,9 @@ class On:
         def stats(_request: httpx.Request) -> httpx.Response:
             if conditions.away:
                 raise httpx.ConnectError("refused")
-            return httpx.Response(200, json={"uptime_seconds": 999, "models_info": [*map(model, conditions.models)]})
+            return httpx.Response(
+                200, json={"version": "3.0.0", "uptime_seconds": 999, "models_info": [*map(model, conditions.models)]}
+            )
 
         def now() -> float:
             return self.clock[0]

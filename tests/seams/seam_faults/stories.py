@@ -192,6 +192,8 @@ async def account(house: House) -> Outcome:
     counted = [(await house.watcher.get("/metrics")).status_code for _ in range(2)]
     queue = await person.ask("GET", "/monitoring/queue-status")
     server = await person.ask("GET", "/monitoring/server-status")
+    history = await person.ask("GET", "/monitoring/server-history")
+    ended = await person.ask("GET", "/monitoring/stats/analysis")
     ready = [(await person._once("GET", "/readyz")).status_code for _ in range(2)]
     words = {"currentPassword": person.password, "newPassword": "wrong horse!"}
     new = await person.ask("PUT", "/auth/profile/password", json=words)
@@ -205,7 +207,7 @@ async def account(house: House) -> Outcome:
         out.status_code = 200
     gone = await person.ask("GET", "/auth/profile")
     await person.log_in()
-    codes = [a.status_code for a in (changed, described, run, queue, server, new, out, gone)]
+    codes = [a.status_code for a in (changed, described, run, queue, server, history, ended, new, out, gone)]
     profile = (await person.ask("GET", "/auth/profile")).json()["data"]["bio"]
     told = (await person.look(media["id"]))["description"]
     return {

@@ -112,6 +112,7 @@ class Analysis(Base):
         CheckConstraint("score BETWEEN 0 AND 1", name="score_is_fraction"),
         Index("ix_analyses_media_id_model_analysis_type", "media_id", "model", "analysis_type"),
         Index("ix_analyses_open", "run_id", postgresql_where=text("status IN ('PENDING', 'PROCESSING')")),
+        Index("ix_analyses_finished_at", "finished_at", postgresql_include=["model", "status", "processing_time"]),
     )
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     run_id: Mapped[uuid.UUID] = parent("analysis_runs.id")
