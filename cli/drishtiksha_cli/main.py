@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import platform
+from . import configuration, platform
 from .errors import EXIT_CODES, NOT_LOGGED_IN, USAGE, CommandFailed
 from .verify import verify
 
@@ -151,6 +151,7 @@ def watch(
 
 platform.register(app)
 app.command()(verify)
+app.add_typer(configuration.app, name="config")
 
 
 def _client(api: str | None) -> Client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 OTHER_NAMES = {
@@ -37,6 +38,11 @@ _SERVICE_LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UD
 def successor(name: str) -> str | None:
     """What took the place of a retired name; None when it is none."""
     return next((words for pattern, words in RETIRED.items() if fnmatchcase(name, pattern)), None)
+
+
+def retired(names: Iterable[str]) -> list[str]:
+    """A sentence for each of these names that is no longer used."""
+    return [f"{name} is no longer used: {words}" for name in sorted(names) if (words := successor(name))]
 
 
 def is_service_link(name: str, value: str) -> bool:

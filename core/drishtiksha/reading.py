@@ -17,6 +17,9 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, Sett
 from .domain.errors import BadSettings
 from .names import is_service_link
 
+DOTENV = Path(".env")
+"""Of the working folder."""
+
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
@@ -61,14 +64,22 @@ def names_of(*groups: type[Group]) -> frozenset[str]:
     return frozenset(name for group in groups for field in group.model_fields.values() for name in spellings(field))
 
 
-def load(group: type[GroupT]) -> GroupT:
+def load(group: type[GroupT], file: Path = DOTENV) -> GroupT:
     """Read one group from the environment, `.env` and the secrets folder. Raises BadSettings with a sentence per fault."""
     try:
-        return group(_env_file=".env" if Path(".env").is_file() else None, _secrets_dir=secrets_folder())
+        return group(_env_file=file if file.is_file() else None, _secrets_dir=secrets_folder())
     except ValidationError as error:
-        raise BadSettings("; ".join(_sentence(group, e["loc"], e["msg"], e["type"]) for e in error.errors())) from None
+        raise BadGroup([_sentence(group, e["loc"], e["msg"], e["type"]) for e in error.errors()]) from None
     except (OSError, UnicodeError) as error:
         raise BadSettings(f"a file of settings cannot be read: {error}") from None
+
+
+class BadGroup(BadSettings):
+    """What is wrong with a group, a sentence per setting."""
+
+    def __init__(self, sentences: list[str]) -> None:
+        super().__init__("; ".join(sentences))
+        self.sentences = sentences
 
 
 def secrets_folder() -> Path | None:
@@ -81,9 +92,14 @@ def secrets_folder() -> Path | None:
     return Path(named)
 
 
-def from_anywhere() -> dict[str, str]:
+def from_anywhere(file: Path = DOTENV) -> dict[str, str]:
     """All names with their values as `load` sees them: the environment before `.env` before the secrets folder."""
-    return secret_files() | _dotenv() | dict(os.environ)
+    return secret_files() | from_file(file) | dict(os.environ)
+
+
+def from_file(file: Path = DOTENV) -> dict[str, str]:
+    """Names and values of a `.env`; none when it is not there."""
+    return {name: value or "" for name, value in DotEnvSettingsSource(Group, env_file=file).env_vars.items()}
 
 
 def secret_files() -> dict[str, str]:
@@ -94,11 +110,6 @@ def secret_files() -> dict[str, str]:
         return {file.name: file.read_text(encoding="utf-8").strip() for file in files}
     except (OSError, UnicodeError) as error:
         raise BadSettings(f"DRISHTIKSHA_SECRETS_DIR: {folder} cannot be read ({error})") from None
-
-
-def _dotenv() -> dict[str, str]:
-    source = DotEnvSettingsSource(Group, env_file=Path(".env"))
-    return {name: value for name, value in source.env_vars.items() if value is not None}
 
 
 def _sentence(group: type[Group], where: tuple[int | str, ...], message: str, kind: str) -> str:

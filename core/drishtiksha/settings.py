@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
 from .domain.errors import BadSettings
-from .names import OTHER_NAMES, is_service_link, successor
+from .names import OTHER_NAMES, is_service_link, retired
 from .reading import CommaList, Group, Seconds, from_anywhere, load, names_of, seconds
 from .urls import http_url, redis_url, sqlalchemy_url
 
@@ -43,7 +43,7 @@ class Process(Group):
 
 
 class Database(Group):
-    """PostgreSQL. `url` is the form that SQLAlchemy's psycopg driver takes."""
+    """PostgreSQL, the only truth."""
 
     url: SecretStr = Field(validation_alias="DATABASE_URL")
     """`postgresql://user:password@host:5432/database`; `?schema=x` becomes the search path, pool options of other drivers are dropped."""
@@ -178,7 +178,7 @@ class Http(Group):
 
 
 class Door(Group):
-    """The internal door: where it listens, and the address that pods are told."""
+    """The internal door, to which runners speak."""
 
     host: str = Field(default="127.0.0.1", validation_alias="DRISHTIKSHA_HOST")
     """The address that this process listens on; 0.0.0.0 in a pod."""
@@ -285,4 +285,4 @@ def check_names(environment: Mapping[str, str] | None = None) -> list[str]:
     unknown = sorted(n for n in told if n.startswith("DRISHTIKSHA_") and n not in known and "_TEST_" not in n)
     if unknown:
         raise BadSettings(f"unknown setting {', '.join(unknown)}: check the spelling, or unset it")
-    return [f"{name} is no longer used: {words}" for name in sorted(told) if (words := successor(name))]
+    return retired(told)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from drishtiksha.domain.errors import BadSettings
-from drishtiksha.names import OTHER_NAMES, successor
+from drishtiksha.names import OTHER_NAMES, retired, successor
 from drishtiksha.settings import GROUPS, names_of
 
 DATABASE_PASSWORD = "DRISHTIKSHA_DATABASE_PASSWORD"  # noqa: S105  a name, not a password
@@ -62,20 +62,20 @@ def read(path: Path, environment: Mapping[str, str] | None = None) -> tuple[dict
     environment = os.environ if environment is None else environment
     stands = parse(path.read_text(encoding="utf-8"), str(path))
     known = known_names()
-    words = {name: told for name in stands if (told := successor(name))}
-    unknown = sorted(set(stands) - known - set(words))
+    gone = {name for name in stands if successor(name)}
+    unknown = sorted(set(stands) - known - gone)
     if unknown:
         raise BadSettings(f"{path}: unknown setting {', '.join(unknown)}: check the spelling, or remove it")
-    retired = [f"{path}: {name} is no longer used: {words[name]}" for name in sorted(words)]
+    told = [f"{path}: {sentence}" for sentence in retired(gone)]
     found = {**stands, **{name: environment[name] for name in known if name in environment and name not in _OURS_ALONE}}
-    settings = {name: value for name, value in found.items() if value and name not in words}
+    settings = {name: value for name, value in found.items() if value and name not in gone}
     missing = [name for name in _FRESH if name not in settings]
     if missing:
         raise BadSettings(
             f"{path}: {', '.join(missing)} is empty: give it a value (openssl rand -hex 32), or delete the file, and "
             "`drishtiksha up` makes a new one"
         )
-    return settings, retired
+    return settings, told
 
 
 def parse(text: str, origin: str = ".env") -> dict[str, str]:

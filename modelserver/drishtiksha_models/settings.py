@@ -37,7 +37,7 @@ class ModelService(Group):
     active_models: Annotated[list[str], NoDecode, BeforeValidator(_names)] = Field(
         default_factory=list, validation_alias="ACTIVE_MODELS"
     )
-    """Names of the detectors to offer; empty: all."""
+    """Names of the detectors to offer, as a JSON list or a comma list; empty: all."""
     redis_url: SecretStr | None = Field(default=None, validation_alias="REDIS_URL")
     """Where progress is published for callers that do not read it from the answer; unset: nowhere."""
     progress_channel: str = Field(default="media-progress-events", validation_alias="MEDIA_PROGRESS_CHANNEL_NAME")
@@ -46,8 +46,8 @@ class ModelService(Group):
     """PEM file with the root certificates whose C2PA signatures count as trusted."""
     max_upload_bytes: int = Field(default=150 * 1024 * 1024, ge=1, validation_alias="MAX_UPLOAD_BYTES")
     """The largest file that is examined."""
-    workers: int = Field(default=min(2, os.cpu_count() or 1), ge=1, le=64, validation_alias="WORKERS")
-    """Analyses that run at the same time; each worker is a process of its own."""
+    workers: int = Field(default_factory=lambda: min(2, os.cpu_count() or 1), ge=1, le=64, validation_alias="WORKERS")
+    """Analyses that run at the same time, each in a process of its own; unset: 2, on one processor 1."""
     waiting: int = Field(default=16, ge=0, le=1024, validation_alias="WAITING")
     """Requests that may wait for a worker; one more is answered 503 with Retry-After."""
     analysis_deadline: Seconds = Field(default=1500.0, validation_alias="ANALYSIS_DEADLINE")
