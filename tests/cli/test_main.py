@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from drishtiksha_cli import main, tokens
 
 COMMANDS = (
-    "demo", "signup", "login", "logout", "analyze", "list", "show", "watch", "up", "down", "restart", "status", "logs", "verify"
+    "demo", "signup", "login", "logout", "analyze", "list", "show", "watch", "rerun", "cancel", "delete", "models", "up",
+    "down", "restart", "status", "logs", "verify", "config",
 )  # fmt: skip
 REFUSED = {"code": "UNSUPPORTED_TYPE", "message": "Unsupported file type: 'text/plain'."}
 
