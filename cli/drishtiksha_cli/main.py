@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from . import accounts, configuration, media, platform
+from . import accounts, configuration, db, media, platform
 from .errors import EXIT_CODES, CommandFailed
 from .verify import verify
 
@@ -45,6 +45,7 @@ accounts.register(app)
 media.register(app)
 platform.register(app)
 app.command()(verify)
+app.add_typer(db.app, name="db")
 app.add_typer(configuration.app, name="config")
 
 
