@@ -194,13 +194,20 @@ def _usual_file() -> Path:
 
 
 def _groups_of(processes: Iterable[str]) -> list[type[Group]]:
-    from drishtiksha.settings import GROUPS, READ_BY
+    from drishtiksha.settings import READ_BY
 
     read = {**READ_BY, "modelserver": (_model_service(),)}
     if unknown := [name for name in processes if name not in read]:
         raise CommandFailed(f"--process {unknown[0]}: there are {', '.join(read)}", USAGE)
     named = [group for name in processes for group in read[name]]
-    return list(dict.fromkeys(named)) or [*GROUPS, _model_service()]
+    return list(dict.fromkeys(named)) or every_group()
+
+
+def every_group() -> list[type[Group]]:
+    """The settings of all processes."""
+    from drishtiksha.settings import GROUPS
+
+    return [*GROUPS, _model_service()]
 
 
 def _model_service() -> type[Group]:

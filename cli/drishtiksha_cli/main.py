@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from . import accounts, configuration, db, media, platform
+from .doctor import doctor
 from .errors import EXIT_CODES, CommandFailed
 from .verify import verify
 
@@ -44,6 +45,7 @@ def demo(
 accounts.register(app)
 media.register(app)
 platform.register(app)
+app.command()(doctor)
 app.command()(verify)
 app.add_typer(db.app, name="db")
 app.add_typer(configuration.app, name="config")
