@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from . import accounts, configuration, db, media, platform
+from .dev import dev
 from .doctor import doctor
 from .errors import EXIT_CODES, CommandFailed
 from .verify import verify
@@ -45,6 +46,7 @@ def demo(
 accounts.register(app)
 media.register(app)
 platform.register(app)
+app.command()(dev)
 app.command()(doctor)
 app.command()(verify)
 app.add_typer(db.app, name="db")

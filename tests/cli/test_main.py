@@ -19,7 +19,7 @@ from drishtiksha_cli import main, tokens
 
 COMMANDS = (
     "demo", "signup", "login", "logout", "analyze", "list", "show", "watch", "rerun", "cancel", "delete", "models", "up",
-    "down", "restart", "status", "logs", "doctor", "verify", "db", "config",
+    "down", "restart", "status", "logs", "dev", "doctor", "verify", "db", "config",
 )  # fmt: skip
 REFUSED = {"code": "UNSUPPORTED_TYPE", "message": "Unsupported file type: 'text/plain'."}
 
