@@ -55,7 +55,7 @@ app.add_typer(configuration.app, name="config")
 
 def main() -> None:
     """Run a command; errors are one sentence on standard error and an exit code. Ctrl-C is 130, which typer sees to."""
-    _spare_loopback()
+    spare_loopback()
     try:
         app()
     except CommandFailed as failed:
@@ -63,7 +63,7 @@ def main() -> None:
         sys.exit(failed.code)
 
 
-def _spare_loopback() -> None:
+def spare_loopback() -> None:
     """A proxy of the person's environment is not asked for this machine's own platform."""
     spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     if spared != "*":

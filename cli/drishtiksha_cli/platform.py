@@ -173,6 +173,14 @@ def kubectl(context: typer.Context) -> None:
     with plainly():
         command = cluster.kubectl_command(folder)
     sys.stdout.flush()
+    if words[:1] == ["drishtiksha"]:  # kubectl takes no flag before a plugin's name
+        from . import plugin
+
+        with plugin.sentences():
+            plugin.app(
+                [*words[1:], *(command[1:] if words[1:2] and "--help" not in words else [])],
+                prog_name="drishtiksha kubectl drishtiksha",
+            )
     os.execv(command[0], [*command, *words])  # noqa: S606  kubectl takes over: signals, terminal and exit code are its own
 
 

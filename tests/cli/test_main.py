@@ -228,7 +228,7 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(monkeypatch: p
     for before, after in (("", "127.0.0.1,localhost"), ("x.org", "x.org,127.0.0.1,localhost"), ("*", "*")):
         monkeypatch.delenv("no_proxy", raising=False)
         monkeypatch.setenv("NO_PROXY", before)
-        main._spare_loopback()
+        main.spare_loopback()
         assert os.environ["NO_PROXY"] == after
 
 
