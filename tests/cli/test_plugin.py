@@ -8,6 +8,7 @@ import os
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -203,11 +204,19 @@ def test_watch_follows_one_to_its_end_and_says_each_change_once(
         "phase": phase,
         "models": [{"name": "ONE-V1", "phase": "COMPLETED", "attempt": 1}],
     }
-    threading.Timer(1.0, cluster.tell, (run, ended)).start()
+
+    def live() -> None:
+        while not any(call.verb == "watch" and run in str(call.query) for call in cluster.double.heard):
+            time.sleep(0.02)
+        cluster.tell(run, {**begun, "summary": "0/2"})
+        cluster.tell(run, ended)
+
+    threading.Thread(target=live, daemon=True).start()
     got, out, _ = kubectl("watch", run)
     assert [" ".join(line.split()) for line in out.splitlines()] == [
         f"ma-{run} PROCESSING 0/1",
         "ONE-V1 PROCESSING attempt 1",
+        f"ma-{run} PROCESSING 0/2",
         f"ma-{run} {phase} 2/2",
         "ONE-V1 COMPLETED attempt 1",
     ]
