@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
@@ -19,6 +19,8 @@ _CURES = {
     "NOT_FOUND": "Yours are listed by: drishtiksha list",
     "TOO_LARGE": "Send a smaller copy, or raise MAX_UPLOAD_BYTES of the API.",
     "EMAIL_TAKEN": "Try: drishtiksha login",
+    "RUN_ACTIVE": "Follow it: drishtiksha watch ID, or end it: drishtiksha cancel ID",
+    "NOT_ACTIVE": "For a new run: drishtiksha rerun ID",
     "UNAVAILABLE": "Try again in a moment, or look: drishtiksha status",
     "INTERNAL": "Its reason stands in: drishtiksha logs api",
 }
@@ -72,6 +74,24 @@ class Client:
     def list(self, limit: int) -> list[dict[str, Any]]:
         """The newest media."""
         return list(self._call("GET", "/media", params={"limit": limit}))
+
+    def rerun(self, media_id: str, *, models: Sequence[str] | None = None, reason: str | None = None) -> dict[str, Any]:
+        """One more run, of these models or all; the full object."""
+        wishes = {"models": list(models) if models else None, "reason": reason}
+        body = {name: wish for name, wish in wishes.items() if wish is not None}
+        return dict(self._call("POST", f"/media/{quote(media_id, safe='')}/analyze", json=body))
+
+    def cancel(self, media_id: str) -> dict[str, Any]:
+        """Ask for the end of the active run; the full object."""
+        return dict(self._call("POST", f"/media/{quote(media_id, safe='')}/cancel"))
+
+    def delete(self, media_id: str) -> None:
+        """Delete a media with all that was found."""
+        self._call("DELETE", f"/media/{quote(media_id, safe='')}")
+
+    def server_status(self) -> dict[str, Any]:
+        """What the ML service says about itself. Asked once: the API itself has already waited for it."""
+        return dict(self._call("GET", "/monitoring/server-status", tries=1))
 
     def upload(self, path: Path, progress: Callable[[int, int], None] = lambda sent, size: None) -> dict[str, Any]:
         """Send a file; `progress` is told bytes sent and the size. Raises CommandFailed when it cannot be read."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 OK, NOT_ANALYZED, USAGE, NOT_LOGGED_IN, UNREACHABLE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
-EXIT_CODES = """Exit codes: 0 fine · 1 an analysis did not end ANALYZED · 2 wrong usage · 3 not logged in ·
-4 the API cannot be reached · 5 the API refused · 130 interrupted (the analysis goes on)"""
+EXIT_CODES = """Exit codes: 0 fine · 1 not all is well: an analysis did not end ANALYZED, a check found something, a process does
+not run · 2 wrong usage · 3 not logged in · 4 it cannot be reached · 5 the API refused · 130 interrupted (the analysis
+goes on)"""
 
 
 class CommandFailed(Exception):

@@ -6,6 +6,7 @@ and `--help` is quick. `steps()` shows what `up` says while it works; `demo` use
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from .terminal import print_json
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -25,6 +28,7 @@ Home = Annotated[
     Path | None,
     typer.Option("--home", help="State folder [default: DRISHTIKSHA_HOME, or .drishtiksha/ in the checkout]"),
 ]
+Json = Annotated[bool, typer.Option("--json", help="For programs; what is being done is told on standard error")]
 Names = Annotated[list[str] | None, typer.Argument(metavar="[PROCESS]...", help="Only these [default: all]")]
 
 
@@ -45,6 +49,7 @@ def up(
     gpus: Annotated[int, typer.Option(min=1, help="GPUs that node gpu-0 simulates")] = 1,
     stock_qps: Annotated[bool, typer.Option(help="Leave the job controller its stock request rate")] = False,
     audit_log: Annotated[Path | None, typer.Option(help="Have the API server write each request there")] = None,
+    as_json: Json = False,
 ) -> None:
     """Bring the platform up on this machine. Safe to repeat.
 
@@ -52,11 +57,16 @@ def up(
     """
     from drishtiksha_devcluster import platform, state
 
-    with plainly(), steps() as report:
+    with plainly(), steps(_console(as_json)) as report:
         options = platform.Options(gpus=gpus, stock_qps=stock_qps, audit_log=audit_log and audit_log.absolute())
         found = platform.up(state.find_home(home), names or (), report=report, options=options)
     console = _console()
-    if not names:
+    if as_json:
+        print_json(
+            {"home": str(found.home), "baseUrl": found.base_url, "docs": f"{found.base_url}/docs"}
+            | {"kubeconfig": str(found.kubeconfig), "namespace": found.namespace, "ports": dict(found.ports)}
+        )
+    elif not names:
         console.print(
             f"[bold green]The platform is up.[/]  API: {found.base_url}  docs: {found.base_url}/docs", soft_wrap=True
         )
@@ -70,22 +80,27 @@ def down(
     names: Names = None,
     home: Home = None,
     data: Annotated[bool, typer.Option("--data", help="Delete the state folder: accounts, media, results")] = False,
+    as_json: Json = False,
 ) -> None:
     """Stop everything, or only these processes. Finds what a killed platform left behind, too."""
     from drishtiksha_devcluster import platform, state
 
     if data and names:
         _fail("--data deletes the whole platform's data: it goes with no process name")
-    with plainly(), steps() as report:
-        platform.down(state.find_home(home), names or (), data=data, report=report)
+    with plainly(), steps(_console(as_json)) as report:
+        stopped = platform.down(state.find_home(home), names or (), data=data, report=report)
+    if as_json:
+        print_json({"stopped": stopped})
 
 
-def restart(names: Names = None, home: Home = None) -> None:
+def restart(names: Names = None, home: Home = None, as_json: Json = False) -> None:
     """Stop and start everything or these, until all are ready."""
     from drishtiksha_devcluster import platform, state
 
-    with plainly(), steps() as report:
+    with plainly(), steps(_console(as_json)) as report:
         platform.restart(state.find_home(home), names or (), report=report)
+    if as_json:
+        print_json({"restarted": names or list(platform.NAMES)})
 
 
 def status(
@@ -102,9 +117,7 @@ def status(
     with plainly():
         found = platform.status(folder)
     if as_json:
-        import json
-
-        typer.echo(json.dumps(found, indent=1))
+        print_json(found)
     elif not found:
         typer.echo(f"No platform runs in {folder}. Start it with: drishtiksha up")
     else:
@@ -119,6 +132,7 @@ def logs(
         int | None, typer.Option("-n", "--lines", help="Last lines of each [default: 50, of all: 5]")
     ] = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until Ctrl-C")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line, with the process")] = False,
 ) -> None:
     """Print the logs of the platform's processes. Those of pods: drishtiksha kubectl logs job/…"""
     from drishtiksha_devcluster import logs as files
@@ -129,7 +143,10 @@ def logs(
     count = lines if lines is not None else (5 if not wanted else 50)
 
     def show(name: str, line: str) -> None:
-        typer.echo(f"{name}: {line}" if several else line)
+        if as_json:
+            typer.echo(json.dumps({"process": name, "line": line}, ensure_ascii=False))
+        else:
+            typer.echo(f"{name}: {line}" if several else line)
 
     with plainly():
         for name, line in files.read(folder, wanted, count):
@@ -156,6 +173,14 @@ def kubectl(context: typer.Context) -> None:
     with plainly():
         command = cluster.kubectl_command(folder)
     sys.stdout.flush()
+    if words[:1] == ["drishtiksha"]:  # kubectl takes no flag before a plugin's name
+        from . import plugin
+
+        with plugin.sentences():
+            plugin.app(
+                [*words[1:], *(command[1:] if words[1:2] and "--help" not in words else [])],
+                prog_name="drishtiksha kubectl drishtiksha",
+            )
     os.execv(command[0], [*command, *words])  # noqa: S606  kubectl takes over: signals, terminal and exit code are its own
 
 
@@ -240,10 +265,11 @@ def _age(seconds: float) -> str:
     return f"{max(0, seconds):.0f}s"
 
 
-def _console() -> Console:
+def _console(aside: bool = False) -> Console:
+    """Standard output; `aside`: standard error, since standard output is for JSON alone."""
     from rich.console import Console
 
-    return Console()
+    return Console(stderr=aside)
 
 
 @contextmanager

@@ -77,6 +77,21 @@ _SIZE = _Column("SIZE", 10, lambda media: words.size(media["size"]))
 _STATUS = _Column("STATUS", 18, lambda media: media["status"])
 
 
+def models(found: list[dict[str, Any]]) -> RenderableType:
+    """The models of an ML service, a line each: those that are loaded first."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for title in ("MODEL", "LOADED", "TAKES", "VERSION", "DEVICE"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("DESCRIPTION", overflow="fold")
+    for one in sorted(found, key=lambda m: (not m.get("loaded"), str(m.get("name")))):
+        takes = [kind for kind in ("VIDEO", "IMAGE", "AUDIO") if one.get(f"is{kind.capitalize()}")]
+        takes += ["VIDEO with sound"] if one.get("isMultiModal") else []
+        loaded = Text("yes", style="green") if one.get("loaded") else Text("no", style="red")
+        told = (", ".join(takes) or "-", str(one.get("version") or "-"), str(one.get("device") or "-"))
+        table.add_row(Text(str(one.get("name"))), loaded, *told, Text(str(one.get("description") or "")))
+    return table
+
+
 def full(media: dict[str, Any]) -> RenderableType:
     """Everything one would want to read of one media."""
     run = media["analysisRuns"][0]

@@ -114,22 +114,23 @@ def analyze(client: Client, files: Sequence[Path], *, watch: bool, as_json: bool
         for media in () if as_json else uploaded:
             print(f"{media['id']}  {media['filename']}: accepted. Follow it: drishtiksha watch {media['id']}")
         return OK
-    return _to_the_end(client, uploaded, as_json=as_json)
+    return to_the_end(client, uploaded, as_json=as_json)
 
 
-def watch(client: Client, media_id: str | None) -> int:
+def watch(client: Client, media_id: str | None, *, as_json: bool = False) -> int:
     """Follow one media, or all that are not final. Returns the exit code."""
     if media_id is not None:
         wanted = [client.media(media_id)]
     else:
         wanted = [m for m in client.list(100) if m["status"] in ("QUEUED", "PROCESSING")]
     if not wanted:
-        print("Nothing is being examined.")
+        print("[]" if as_json else "Nothing is being examined.")
         return OK
-    return _to_the_end(client, wanted, as_json=False)
+    return to_the_end(client, wanted, as_json=as_json)
 
 
-def _to_the_end(client: Client, wanted: Sequence[dict[str, Any]], *, as_json: bool) -> int:
+def to_the_end(client: Client, wanted: Sequence[dict[str, Any]], *, as_json: bool) -> int:
+    """Follow these and print how each ended. Returns the exit code."""
     ended = observe(client, wanted, quiet=as_json)
     if as_json:
         print(json.dumps(ended, indent=2, ensure_ascii=False))

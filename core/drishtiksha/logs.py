@@ -7,10 +7,12 @@ come through the same renderer. Ids of requests and runs travel by `structlog.co
 from __future__ import annotations
 
 import logging
-import os
 import sys
 
 import structlog
+
+from . import settings
+from .domain.errors import BadSettings
 
 _QUIET = {
     "kopf.objects": logging.WARNING,
@@ -18,6 +20,14 @@ _QUIET = {
     "httpcore": logging.WARNING,
     "urllib3": logging.WARNING,
 }
+
+
+def in_development() -> bool:
+    """Whether DRISHTIKSHA_ENV, or NODE_ENV, is `development`."""
+    try:
+        return settings.load(settings.Process).environment == "development"
+    except BadSettings:  # refused, with its sentence, when the process reads its settings
+        return False
 
 
 MAX_VALUE, MAX_EXCEPTION = 2000, 16_000
@@ -39,7 +49,7 @@ def cut(_logger: object, _name: str, event: structlog.typing.EventDict) -> struc
 def configure(process: str, *, readable: bool | None = None, level: int | None = None) -> None:
     """Route all logging of this process to standard error. Readable when DRISHTIKSHA_ENV is development."""
     if readable is None:
-        readable = os.environ.get("DRISHTIKSHA_ENV", os.environ.get("NODE_ENV", "production")) == "development"
+        readable = in_development()
     if level is None:
         level = logging.DEBUG if readable else logging.INFO
     shared: list[structlog.typing.Processor] = [

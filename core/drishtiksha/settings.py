@@ -1,75 +1,57 @@
 """Settings from the environment, `.env` and a secrets folder: one small group per neighbour.
 
 `load(Group)` reads one group and raises `BadSettings` with a sentence that names the setting; `check_names()` refuses
-unknown `DRISHTIKSHA_…` names. A process loads only the groups of the neighbours it talks to. Durations are seconds.
+unknown names of ours. A process loads only the groups of the neighbours it talks to (READ_BY). Durations are seconds.
+The words below each field are its line in docs/api/settings.md (`drishtiksha config reference`).
 """
 
 from __future__ import annotations
 
-import os
 import re
-import warnings
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from typing import Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 
 from .domain.errors import BadSettings
+from .names import OTHER_NAMES, is_service_link, retired
+from .reading import CommaList, Group, Networks, Seconds, from_anywhere, load, names_of, seconds
+from .urls import http_url, redis_url, sqlalchemy_url
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-
-
-def seconds(text: object) -> object:
-    """`90`, `90s`, `10m`, `24h`, `7d`, `2w` as seconds; anything else is returned for pydantic to refuse."""
-    if isinstance(text, str) and (found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?\s*", text)):
-        return float(found[1]) * _UNITS[found[2] or "s"]
-    return text
-
-
-Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
-"""A duration: a number with ms, s, m, h, d or w; a bare number is seconds."""
-
-
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _split(text: object) -> object:
-    return _parts(text) if isinstance(text, str) else text
+__all__ = [
+    "GROUPS",
+    "READ_BY",
+    "CommaList",
+    "Group",
+    "Networks",
+    "Seconds",
+    "check_names",
+    "load",
+    "names_of",
+    "seconds",
+    "sqlalchemy_url",
+]
 
 
-CommaList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+class Process(Group):
+    """What every process reads."""
 
-
-def _networks(text: object) -> object:
-    try:
-        return [ip_network(part, strict=False) for part in _parts(text)] if isinstance(text, str) else text
-    except ValueError:
-        raise ValueError("must be addresses or networks such as 10.0.0.0/8, with commas between them") from None
-
-
-Networks = Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_networks)]
-"""Addresses or networks (CIDR) with commas between them."""
-
-
-class Group(BaseSettings):
-    """Base of all groups: exact names, `.env` of the working folder, files in DRISHTIKSHA_SECRETS_DIR."""
-
-    model_config = SettingsConfigDict(
-        env_file=None, extra="ignore", case_sensitive=True, env_ignore_empty=True, populate_by_name=True, frozen=True
+    environment: Literal["production", "development"] = Field(
+        default="production", validation_alias=AliasChoices("DRISHTIKSHA_ENV", "NODE_ENV")
     )
+    """`development`: readable logs, down to DEBUG. What clients are answered is the same."""
 
 
 class Database(Group):
-    """PostgreSQL. `url` is the form that SQLAlchemy's psycopg driver takes."""
+    """PostgreSQL, the only truth."""
 
     url: SecretStr = Field(validation_alias="DATABASE_URL")
+    """`postgresql://user:password@host:5432/database`; `?schema=x` becomes the search path, pool options of other drivers are dropped."""
     pool_size: int = Field(default=10, ge=1, le=200, validation_alias="DRISHTIKSHA_DATABASE_POOL")
+    """Connections that one process may hold."""
     statement_timeout: Seconds = Field(default=15.0, validation_alias="DRISHTIKSHA_STATEMENT_TIMEOUT")
+    """After so long the server ends a statement."""
 
     @field_validator("url", mode="before")
     @classmethod
@@ -81,14 +63,23 @@ class Redis(Group):
     """Redis or Valkey: the live channel. Password, TLS (rediss://) and database number come from the URL."""
 
     url: SecretStr = Field(validation_alias="REDIS_URL")
+    """`redis://:password@host:6379/0`; `rediss://` for TLS."""
     ml_channel: str = Field(default="media-progress-events", validation_alias="MEDIA_PROGRESS_CHANNEL_NAME")
+    """The channel on which an ML service may tell its progress."""
+
+    @field_validator("url", mode="before")
+    @classmethod
+    def _scheme(cls, value: object) -> object:
+        return redis_url(value) if isinstance(value, str) else value
 
 
 class Auth(Group):
     """Tokens of people."""
 
     jwt_secret: SecretStr = Field(validation_alias="JWT_SECRET")
+    """Signs people's tokens; 32 bytes at least (`openssl rand -hex 32`)."""
     jwt_lifetime: Seconds = Field(default=86400.0, validation_alias="JWT_EXPIRES_IN")
+    """How long a login lasts."""
 
     @field_validator("jwt_secret")
     @classmethod
@@ -102,7 +93,9 @@ class Signing(Group):
     """Keys for attempt tokens and media links: `id:secret,…`. The first signs, all verify."""
 
     keys: SecretStr = Field(validation_alias="DRISHTIKSHA_SIGNING_KEYS")
+    """`id:secret[,id:secret…]`: the first signs attempt tokens and links, all verify."""
     url_lifetime: Seconds = Field(default=3600.0, validation_alias="DRISHTIKSHA_URL_LIFETIME")
+    """How long a signed link lives beyond its full hour."""
 
     @field_validator("keys")
     @classmethod
@@ -120,22 +113,25 @@ class Storage(Group):
     """Where the original bytes and the artifacts are kept."""
 
     provider: str = Field(default="local", validation_alias="STORAGE_PROVIDER")
+    """Which object store keeps the bytes."""
     local_path: Path = Field(default=Path("objects"), validation_alias="LOCAL_STORAGE_PATH")
+    """The folder of the provider `local`; api and door must see the same one."""
 
 
 class ML(Group):
     """The first ML service; more of them, and `pod` models, stand in the file of DRISHTIKSHA_CONFIG."""
 
     url: str | None = Field(default=None, validation_alias="SERVER_URL")
+    """The ML service. Unset, and no `pod` model: uploads are accepted and their runs wait."""
     api_key: SecretStr | None = Field(default=None, validation_alias="SERVER_API_KEY")
+    """The key that the service asks for, sent as `X-API-Key`."""
     dialect: str = Field(default="auto", pattern="^(auto|2|3)$", validation_alias="SERVER_DIALECT")
+    """The generation of its contract; `auto` asks the service."""
 
     @field_validator("url")
     @classmethod
     def _http(cls, value: str | None) -> str | None:
-        if value is not None and urlsplit(value).scheme not in ("http", "https"):
-            raise ValueError("must begin with http:// or https://")
-        return value.rstrip("/") if value else None
+        return http_url(value) if value else None
 
 
 class Kubernetes(Group):
@@ -144,21 +140,30 @@ class Kubernetes(Group):
     namespace: str = Field(
         default="drishtiksha", pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", validation_alias="DRISHTIKSHA_NAMESPACE"
     )
+    """The namespace of resources, Jobs and Secrets."""
     kubeconfig: Path | None = Field(default=None, validation_alias="KUBECONFIG")
+    """A kubeconfig file; unset: the pod's service account, else `~/.kube/config`."""
 
 
 class Http(Group):
     """The public api: where it listens and how clients reach it."""
 
     host: str = Field(default="127.0.0.1", validation_alias="DRISHTIKSHA_HOST")
+    """The address that this process listens on; 0.0.0.0 in a pod."""
     port: int = Field(default=3000, ge=0, le=65535, validation_alias="PORT")
+    """Where the api listens."""
     base_url: str = Field(default="http://127.0.0.1:3000", validation_alias="BASE_URL")
+    """How clients reach the api; every link begins with it. https makes cookies `Secure`."""
     frontend_urls: CommaList = Field(default_factory=list, validation_alias="FRONTEND_URL")
+    """Exact origins of web front ends; `*` is refused."""
     max_upload_bytes: int = Field(default=150 * 1024 * 1024, ge=1, validation_alias="MAX_UPLOAD_BYTES")
+    """The largest file that is taken in."""
     quota_bytes: int | None = Field(default=None, ge=0, validation_alias="DRISHTIKSHA_QUOTA_BYTES")
+    """Bytes that one user may keep; unset: no limit."""
     quota_media: int | None = Field(default=None, ge=0, validation_alias="DRISHTIKSHA_QUOTA_MEDIA")
+    """Media that one user may keep; unset: no limit."""
     trusted_proxies: Networks = Field(default_factory=list, validation_alias="DRISHTIKSHA_TRUSTED_PROXIES")
-    """Addresses or networks of our own proxies: only their X-Forwarded-For is believed."""
+    """Addresses or networks of our own proxies: only their `X-Forwarded-For` is believed."""
 
     @field_validator("frontend_urls")
     @classmethod
@@ -169,139 +174,116 @@ class Http(Group):
 
     @field_validator("base_url")
     @classmethod
-    def _no_slash(cls, value: str) -> str:
-        return value.rstrip("/")
+    def _http(cls, value: str) -> str:
+        return http_url(value)
 
 
 class Door(Group):
-    """The internal door: where it listens, and the address that pods are told."""
+    """The internal door, to which runners speak."""
 
     host: str = Field(default="127.0.0.1", validation_alias="DRISHTIKSHA_HOST")
+    """The address that this process listens on; 0.0.0.0 in a pod."""
     port: int = Field(default=3001, ge=0, le=65535, validation_alias="DRISHTIKSHA_DOOR_PORT")
+    """Where the door listens; never expose it outside the cluster."""
     running_deadline: Seconds = Field(default=1800.0, validation_alias="DRISHTIKSHA_RUNNING_DEADLINE")
+    """From the start of an attempt to its result."""
 
 
 class Metrics(Group):
     """Prometheus metrics and health of a process."""
 
     host: str = Field(default="127.0.0.1", validation_alias="DRISHTIKSHA_HOST")
+    """The address that this process listens on; 0.0.0.0 in a pod."""
     port: int = Field(default=9464, ge=0, le=65535, validation_alias="DRISHTIKSHA_METRICS_PORT")
+    """`/metrics`, `/healthz` and `/readyz` of this process."""
 
 
 class Retention(Group):
     """How long things are kept."""
 
     events: Seconds = Field(default=30 * 86400.0, validation_alias="DRISHTIKSHA_EVENT_RETENTION")
+    """How long events can be asked for again."""
 
 
 class Operator(Group):
     """The operator's caps, clocks and intervals."""
 
     config: Path | None = Field(default=None, validation_alias="DRISHTIKSHA_CONFIG")
+    """The YAML file with services and execution profiles (drishtiksha.example.yaml)."""
     door_url: str = Field(default="http://127.0.0.1:3001", validation_alias="DRISHTIKSHA_DOOR_URL")
+    """The address of the door that pods are told."""
     runner_image: str = Field(default="drishtiksha/jobrunner", validation_alias="DRISHTIKSHA_RUNNER_IMAGE")
+    """The image of a Job's runner."""
     max_active_jobs: int = Field(default=64, ge=1, validation_alias="DRISHTIKSHA_MAX_ACTIVE_JOBS")
+    """Attempts in flight, all together."""
     max_active_per_model: int = Field(default=5, ge=1, validation_alias="DRISHTIKSHA_MAX_ACTIVE_PER_MODEL")
+    """Attempts in flight per `service` model; a `pod` model's cap is its profile's `maxActive`."""
     max_active_per_user: int = Field(default=16, ge=1, validation_alias="DRISHTIKSHA_MAX_ACTIVE_PER_USER")
+    """Attempts in flight per user."""
     attempts: int = Field(default=3, ge=1, le=10, validation_alias="DRISHTIKSHA_ATTEMPTS")
+    """Attempts per analysis."""
     create_concurrency: int = Field(default=20, ge=1, validation_alias="DRISHTIKSHA_CREATE_CONCURRENCY")
+    """Jobs that are created at the same time."""
     discovery_deadline: Seconds = Field(default=3600.0, validation_alias="DRISHTIKSHA_DISCOVERY_DEADLINE")
+    """How long the ML services may be away before a run fails; not counted while SERVER_URL is unset."""
     pending_deadline: Seconds = Field(default=6 * 3600.0, validation_alias="DRISHTIKSHA_PENDING_DEADLINE")
+    """From an attempt to the start of its pod."""
     hopeless_deadline: Seconds = Field(default=600.0, validation_alias="DRISHTIKSHA_HOPELESS_DEADLINE")
     """How long a pending state that does not heal by itself (ImagePullBackOff, a refusal) may last."""
     running_deadline: Seconds = Field(default=1800.0, validation_alias="DRISHTIKSHA_RUNNING_DEADLINE")
+    """From the start of an attempt to its result."""
     run_age_limit: Seconds = Field(default=7 * 86400.0, validation_alias="DRISHTIKSHA_RUN_AGE_LIMIT")
+    """How old a run may become, waiting for a place included."""
     silence: Seconds = Field(default=120.0, validation_alias="DRISHTIKSHA_SILENCE")
+    """Without a word of its runner for so long, the pod is looked at."""
     job_ttl: Seconds = Field(default=600.0, validation_alias="DRISHTIKSHA_JOB_TTL")
+    """How long a Job that has ended stays."""
     resource_ttl: Seconds = Field(default=86400.0, validation_alias="DRISHTIKSHA_RESOURCE_TTL")
+    """How long the resource of a run that has ended stays."""
     sweep: Seconds = Field(default=30.0, validation_alias="DRISHTIKSHA_SWEEP")
+    """Pause between two looks at all that is not final."""
     reconcile_all: Seconds = Field(default=600.0, validation_alias="DRISHTIKSHA_RECONCILE_ALL")
+    """Pause between two comparisons of all rows with all resources."""
     second_look: Seconds = Field(default=30.0, validation_alias="DRISHTIKSHA_SECOND_LOOK")
     """Time between the two looks before "no compatible model" is believed."""
     fake_from: float = Field(default=0.6, ge=0, le=1, validation_alias="DRISHTIKSHA_FAKE_FROM")
+    """A mean probability of FAKE from here on is the verdict FAKE."""
     real_to: float = Field(default=0.4, ge=0, le=1, validation_alias="DRISHTIKSHA_REAL_TO")
+    """One up to here is the verdict REAL; between the two it is INCONCLUSIVE."""
 
+    @field_validator("door_url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        return http_url(value)
+
+
+_STORES = (Process, Database, Redis, Signing, Storage)
+
+READ_BY: Mapping[str, tuple[type[Group], ...]] = {
+    "api": (*_STORES, Auth, ML, Kubernetes, Http, Metrics),
+    "door": (*_STORES, Door, Metrics),
+    "operator": (Process, Database, Redis, Signing, ML, Kubernetes, Operator, Metrics),
+    "migrate": (Process, Database),
+    "verify": (Database, Kubernetes, Storage, Operator, Retention),
+}
+"""The groups that each process reads. Secrets of other groups need not be given to it."""
 
 GROUPS: tuple[type[Group], ...] = (
-    Database, Redis, Auth, Signing, Storage, ML, Kubernetes, Http, Door, Metrics, Retention, Operator,
+    Process, Database, Redis, Auth, Signing, Storage, ML, Kubernetes, Http, Door, Metrics, Retention, Operator,
 )  # fmt: skip
-
-OTHER_NAMES = frozenset(
-    {
-        "DRISHTIKSHA_ENV",
-        "DRISHTIKSHA_HOME",
-        "DRISHTIKSHA_DATABASE_PASSWORD",
-        "DRISHTIKSHA_SECRETS_DIR",
-        "DRISHTIKSHA_API",
-        "DRISHTIKSHA_ATTEMPT_TOKEN",
-        "DRISHTIKSHA_EMAIL",
-        "DRISHTIKSHA_PASSWORD",
-        "DRISHTIKSHA_CONTROL_PLANE_URL",
-        "DRISHTIKSHA_CONTROL_PLANE_SHA256",
-    }
-)
-"""Names that other places read: the command line, the runner, the one-machine cluster."""
-
-RETIRED = {
-    "DB_PROVIDER": "PostgreSQL is the only database; set DATABASE_URL",
-    "BCRYPT_ROUNDS": "passwords are hashed with argon2id",
-    "JWT_REFRESH_SECRET": "there are no refresh tokens; see JWT_EXPIRES_IN",
-    "JWT_REFRESH_EXPIRES_IN": "there are no refresh tokens; see JWT_EXPIRES_IN",
-    "API_BASE_URL": "set BASE_URL",
-    "MEDIA_PROCESSING_QUEUE_NAME": "there is no queue; each analysis is a Kubernetes Job",
-    "POSTGRES_USER": "set DATABASE_URL",
-    "POSTGRES_PASSWORD": "set DATABASE_URL",
-    "POSTGRES_DB": "set DATABASE_URL",
-}
-"""Names of the system that this one replaces, and what took their place."""
-
-GroupT = TypeVar("GroupT", bound=Group)
-
-
-def load(group: type[GroupT]) -> GroupT:
-    """Read one group from the environment, `.env` and the secrets folder. Raises BadSettings with a sentence per fault."""
-    secrets = os.environ.get("DRISHTIKSHA_SECRETS_DIR")
-    try:
-        return group(_env_file=".env" if Path(".env").is_file() else None, _secrets_dir=secrets)
-    except ValidationError as error:
-        raise BadSettings("; ".join(_sentence(group, e["loc"], e["msg"], e["type"]) for e in error.errors())) from None
 
 
 def check_names(environment: Mapping[str, str] | None = None) -> list[str]:
-    """Refuse unknown DRISHTIKSHA_ names (BadSettings); return one sentence for each retired name that is set."""
-    environment = os.environ if environment is None else environment
-    known = OTHER_NAMES | {str(f.validation_alias) for g in GROUPS for f in g.model_fields.values()}
-    unknown = sorted(n for n in environment if n.startswith("DRISHTIKSHA_") and n not in known and "_TEST_" not in n)
+    """Refuse unknown names that begin with DRISHTIKSHA_ (BadSettings); a sentence for each retired name that is set.
+
+    Without an argument the whole of what `load` sees is looked at, and the value of DRISHTIKSHA_ENV too.
+    """
+    if environment is None:
+        load(Process)
+        environment = from_anywhere()
+    told = {name for name, value in environment.items() if not is_service_link(name, value)}
+    known = OTHER_NAMES.keys() | names_of(*GROUPS)
+    unknown = sorted(n for n in told if n.startswith("DRISHTIKSHA_") and n not in known and "_TEST_" not in n)
     if unknown:
         raise BadSettings(f"unknown setting {', '.join(unknown)}: check the spelling, or unset it")
-    return [f"{name} is no longer used: {RETIRED[name]}" for name in sorted(environment) if name in RETIRED]
-
-
-def _sentence(group: type[Group], where: tuple[int | str, ...], message: str, kind: str) -> str:
-    field = group.model_fields.get(str(where[0])) if where else None
-    name = str(field.validation_alias) if field else ".".join(map(str, where))
-    if kind == "missing":
-        return f"{name} is not set"
-    return f"{name}: {message.removeprefix('Value error, ')}"
-
-
-_POOL_OPTIONS = frozenset({"connection_limit", "pool_timeout", "pgbouncer", "statement_cache_size", "socket_timeout"})
-
-
-def sqlalchemy_url(url: str) -> str:
-    """A PostgreSQL URL in any usual spelling as one for SQLAlchemy and psycopg.
-
-    `?schema=x` becomes the search path; pool options of other drivers are dropped with a warning.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("postgres", "postgresql", "postgresql+psycopg"):
-        raise ValueError("must begin with postgresql://")
-    query: dict[str, Any] = {}
-    for key, value in parse_qsl(parts.query, keep_blank_values=True):
-        if key == "schema":
-            query["options"] = f"-csearch_path={value}"
-        elif key in _POOL_OPTIONS:
-            warnings.warn(f"DATABASE_URL: option {key} is not used here and was dropped", stacklevel=2)
-        else:
-            query[key] = value
-    return urlunsplit(("postgresql+psycopg", parts.netloc, parts.path, urlencode(query), ""))
+    return retired(told)

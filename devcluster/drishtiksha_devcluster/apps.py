@@ -30,7 +30,10 @@ IMAGES = {
 """What the process nodes run for an image's name."""
 
 _ALWAYS = ("NODE_ENV", "DRISHTIKSHA_ENV")
-_MODEL_SERVICE = ("SERVER_API_KEY", "ACTIVE_MODELS", "TRUST_ANCHORS", "MAX_UPLOAD_BYTES", "WORKERS", "WAITING")
+_MODEL_SERVICE = (
+    *("SERVER_API_KEY", "ACTIVE_MODELS", "TRUST_ANCHORS", "MAX_UPLOAD_BYTES", "WORKERS", "WAITING"),
+    *("ANALYSIS_DEADLINE", "BODY_SILENCE"),
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Wiring:
 
     def env(self, *groups: type[Group], **more: str) -> dict[str, str]:
         """The settings of these groups, as far as they are set, and `more`."""
-        names = {str(f.validation_alias) for group in groups for f in group.model_fields.values()} | set(_ALWAYS)
+        names = settings.names_of(*groups) | set(_ALWAYS)
         values = {**self.settings, **self.wired}
         return {name: values[name] for name in sorted(names) if values.get(name)} | more
 
@@ -90,10 +93,7 @@ class Wiring:
 
 def api(w: Wiring) -> ProcessSpec:
     """The public api with its dispatcher."""
-    groups = (
-        *(settings.Database, settings.Redis, settings.Auth, settings.Signing, settings.Storage, settings.ML),
-        *(settings.Kubernetes, settings.Http, settings.Metrics, settings.Retention),
-    )
+    groups = settings.READ_BY["api"]
     return ProcessSpec(
         name=f"api{w.suffix}",
         argv=(sys.executable, "-m", "drishtiksha_api.main", "serve"),
@@ -107,10 +107,7 @@ def api(w: Wiring) -> ProcessSpec:
 
 def door(w: Wiring) -> ProcessSpec:
     """The internal door."""
-    groups = (
-        *(settings.Database, settings.Redis, settings.Signing, settings.Storage, settings.Door, settings.Metrics),
-        settings.Retention,
-    )
+    groups = settings.READ_BY["door"]
     return ProcessSpec(
         name=f"door{w.suffix}",
         argv=(sys.executable, "-m", "drishtiksha_api.main", "door"),
@@ -124,10 +121,7 @@ def door(w: Wiring) -> ProcessSpec:
 
 def operator(w: Wiring) -> ProcessSpec:
     """The operator."""
-    groups = (
-        *(settings.Database, settings.Redis, settings.Signing, settings.ML, settings.Kubernetes, settings.Operator),
-        settings.Metrics,
-    )
+    groups = settings.READ_BY["operator"]
     kubeconfig = str(w.home / "kubeconfig" / "drishtiksha-operator.yaml")
     return ProcessSpec(
         name=f"operator{w.suffix}",

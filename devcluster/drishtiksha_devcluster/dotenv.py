@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from drishtiksha.domain.errors import BadSettings
-from drishtiksha.settings import GROUPS, OTHER_NAMES, RETIRED
+from drishtiksha.names import OTHER_NAMES, retired, successor
+from drishtiksha.settings import GROUPS, names_of
 
 DATABASE_PASSWORD = "DRISHTIKSHA_DATABASE_PASSWORD"  # noqa: S105  a name, not a password
 """The password of the PostgreSQL that `up` brings itself."""
@@ -36,8 +37,7 @@ def template() -> str:
 def known_names() -> frozenset[str]:
     """Every name that may stand in `.env`: what the processes read and what the template shows."""
     shown = re.findall(r"^#?\s?([A-Z][A-Z0-9_]*)=", template(), flags=re.MULTILINE)
-    read = (str(field.validation_alias) for group in GROUPS for field in group.model_fields.values())
-    return frozenset({*shown, *read, *OTHER_NAMES, DATABASE_PASSWORD})
+    return frozenset({*shown, *names_of(*GROUPS), *OTHER_NAMES, DATABASE_PASSWORD})
 
 
 def make(path: Path) -> bool:
@@ -62,19 +62,20 @@ def read(path: Path, environment: Mapping[str, str] | None = None) -> tuple[dict
     environment = os.environ if environment is None else environment
     stands = parse(path.read_text(encoding="utf-8"), str(path))
     known = known_names()
-    unknown = sorted(set(stands) - known - set(RETIRED))
+    gone = {name for name in stands if successor(name)}
+    unknown = sorted(set(stands) - known - gone)
     if unknown:
         raise BadSettings(f"{path}: unknown setting {', '.join(unknown)}: check the spelling, or remove it")
-    retired = [f"{path}: {name} is no longer used: {RETIRED[name]}" for name in sorted(stands) if name in RETIRED]
+    told = [f"{path}: {sentence}" for sentence in retired(gone)]
     found = {**stands, **{name: environment[name] for name in known if name in environment and name not in _OURS_ALONE}}
-    settings = {name: value for name, value in found.items() if value and name not in RETIRED}
+    settings = {name: value for name, value in found.items() if value and name not in gone}
     missing = [name for name in _FRESH if name not in settings]
     if missing:
         raise BadSettings(
             f"{path}: {', '.join(missing)} is empty: give it a value (openssl rand -hex 32), or delete the file, and "
             "`drishtiksha up` makes a new one"
         )
-    return settings, retired
+    return settings, told
 
 
 def parse(text: str, origin: str = ".env") -> dict[str, str]:

@@ -29,19 +29,25 @@ class ModelService(Group):
     """Where the service listens, which detectors it offers, and its bounds."""
 
     port: int = Field(default=8000, ge=0, le=65535, validation_alias="PORT")
+    """Where it listens."""
     host: str = Field(default="127.0.0.1", validation_alias="HOST")
+    """The address that it listens on; `$(POD_IP)` as a sidecar."""
     api_key: SecretStr | None = Field(default=None, validation_alias="SERVER_API_KEY")
+    """The key that callers must send; it may be unset only on a loopback address."""
     active_models: Annotated[list[str], NoDecode, BeforeValidator(_names)] = Field(
         default_factory=list, validation_alias="ACTIVE_MODELS"
     )
-    """Names of the detectors to offer; empty: all."""
+    """Names of the detectors to offer, as a JSON list or a comma list; empty: all."""
     redis_url: SecretStr | None = Field(default=None, validation_alias="REDIS_URL")
+    """Where progress is published for callers that do not read it from the answer; unset: nowhere."""
     progress_channel: str = Field(default="media-progress-events", validation_alias="MEDIA_PROGRESS_CHANNEL_NAME")
+    """The channel on that Redis."""
     trust_anchors: Path | None = Field(default=None, validation_alias="TRUST_ANCHORS")
     """PEM file with the root certificates whose C2PA signatures count as trusted."""
     max_upload_bytes: int = Field(default=150 * 1024 * 1024, ge=1, validation_alias="MAX_UPLOAD_BYTES")
-    workers: int = Field(default=min(2, os.cpu_count() or 1), ge=1, le=64, validation_alias="WORKERS")
-    """Analyses that run at the same time; each worker is a process of its own."""
+    """The largest file that is examined."""
+    workers: int = Field(default_factory=lambda: min(2, os.cpu_count() or 1), ge=1, le=64, validation_alias="WORKERS")
+    """Analyses that run at the same time, each in a process of its own; unset: 2, on one processor 1."""
     waiting: int = Field(default=16, ge=0, le=1024, validation_alias="WAITING")
     """Requests that may wait for a worker; one more is answered 503 with Retry-After."""
     analysis_deadline: Seconds = Field(default=1500.0, validation_alias="ANALYSIS_DEADLINE")

@@ -21,6 +21,7 @@ from pydantic.alias_generators import to_camel
 
 from drishtiksha.domain.errors import BadSettings
 from drishtiksha.domain.media import MediaType
+from drishtiksha.reading import secret_files
 from drishtiksha.settings import ML, Operator, Seconds
 
 MODEL_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
@@ -49,7 +50,7 @@ class Service(Section):
     url: str | None = None
     """http(s) address; absent only for `default`, which takes SERVER_URL."""
     api_key_from: str = "SERVER_API_KEY"
-    """Name of the environment variable that holds its key. The key itself never stands in the file."""
+    """Name of the variable (or file of the secrets folder) that holds its key. The key never stands in this file."""
     dialect: Literal["auto", "2", "3"] = "auto"
     required: bool = True
     """Whether a run waits for it: the set of models is frozen only when every required service has answered."""
@@ -264,13 +265,14 @@ def parse(text: str, ml: ML, environ: Mapping[str, str], origin: str = "DRISHTIK
 
 def load(settings: Operator, ml: ML) -> Config:
     """The settings of this process. Raises BadSettings."""
+    environ = {**secret_files(), **os.environ}
     if settings.config is None:
-        return parse("", ml, os.environ)
+        return parse("", ml, environ)
     try:
         text = Path(settings.config).read_text(encoding="utf-8")
     except OSError as error:
         raise BadSettings(f"DRISHTIKSHA_CONFIG: {settings.config} cannot be read ({error.strerror})") from error
-    return parse(text, ml, os.environ, f"DRISHTIKSHA_CONFIG ({settings.config})")
+    return parse(text, ml, environ, f"DRISHTIKSHA_CONFIG ({settings.config})")
 
 
 def _with_default(config: Config, ml: ML) -> list[Service]:

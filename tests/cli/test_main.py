@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from drishtiksha_cli import main, tokens
 
 COMMANDS = (
-    "demo", "signup", "login", "logout", "analyze", "list", "show", "watch", "up", "down", "restart", "status", "logs", "verify"
+    "demo", "signup", "login", "logout", "analyze", "list", "show", "watch", "rerun", "cancel", "delete", "models", "up",
+    "down", "restart", "status", "logs", "dev", "doctor", "verify", "db", "config",
 )  # fmt: skip
 REFUSED = {"code": "UNSUPPORTED_TYPE", "message": "Unsupported file type: 'text/plain'."}
 
@@ -227,7 +228,7 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(monkeypatch: p
     for before, after in (("", "127.0.0.1,localhost"), ("x.org", "x.org,127.0.0.1,localhost"), ("*", "*")):
         monkeypatch.delenv("no_proxy", raising=False)
         monkeypatch.setenv("NO_PROXY", before)
-        main._spare_loopback()
+        main.spare_loopback()
         assert os.environ["NO_PROXY"] == after
 
 
