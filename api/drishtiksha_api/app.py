@@ -35,7 +35,7 @@ from .edge import Edge
 from .healthwatch import HealthWatch
 from .intake.probe import Prober
 from .intake.upload import Intake
-from .janitor import Janitor
+from .janitor import KEPT_EVENTS, Janitor
 from .lean_socketio import socketio
 from .links import Links
 from .metrics import GaugeCache
@@ -69,6 +69,7 @@ class Options:
     ml_api_key: str | None
     ml_channel: str
     trusted_proxies: Networks = ()
+    keep_events: float = KEPT_EVENTS
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
     asgi = Pollers(Polls(socketio.ASGIApp(sio, other_asgi_app=dressed), sio))
     gauges, janitor, watch = (
         GaugeCache(counts),
-        Janitor(database, store, around.objects),
+        Janitor(database, store, around.objects, keep_events=options.keep_events),
         HealthWatch(ml_status, history),
     )
     channel = options.ml_channel

@@ -1,4 +1,4 @@
-"""Collects what nobody needs, hourly, one replica at a time: bytes without a row, old looks at the ML service, old keys.
+"""Collects what nobody needs, hourly, one replica at a time: bytes without a row, and events, keys and looks of old.
 
 Bytes go once they are older than a grace period: an upload stores its bytes before its row, and may take its time.
 """
@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from drishtiksha.database.events import Events
 from drishtiksha.database.health import HealthHistory
 from drishtiksha.database.idempotency import Claims
 from drishtiksha.database.media import MediaStore
@@ -25,17 +26,28 @@ log = structlog.get_logger()
 
 EVERY_SECONDS = 3600.0
 GRACE = timedelta(hours=24)
+KEPT_EVENTS = 30 * 86400.0
+"""Seconds; DRISHTIKSHA_EVENT_RETENTION says otherwise."""
 _PAGE = 200
 
 
 class Janitor:
     """Sleeps most of the time."""
 
-    def __init__(self, database: Database, media: MediaStore, objects: LocalObjects, grace: timedelta = GRACE) -> None:
+    def __init__(
+        self,
+        database: Database,
+        media: MediaStore,
+        objects: LocalObjects,
+        grace: timedelta = GRACE,
+        keep_events: float = KEPT_EVENTS,
+    ) -> None:
         self._database = database
         self._media = media
         self._objects = objects
         self._grace = grace
+        self._keep_events = keep_events
+        self._events = Events(database)
         self._history = HealthHistory(database)
         self._claims = Claims(database)
 
@@ -56,6 +68,7 @@ class Janitor:
             if not mine:
                 return 0
             await self._claims.forget_old()
+            await self._events.prune(self._keep_events)
             await self._history.forget()
             removed = await self._objects.sweep(self._grace.total_seconds())
             async for page in _pages(self._objects.list(keys.MEDIA)):

@@ -92,6 +92,7 @@ async def _serve() -> None:
         ml_api_key=ml.api_key.get_secret_value() if ml.api_key else None,
         ml_channel=redis.ml_channel,
         trusted_proxies=http.trusted_proxies,
+        keep_events=settings.load(settings.Retention).events,
     )
     tokens = Tokens(auth.jwt_secret.get_secret_value(), auth.jwt_lifetime)
     around = open_neighbours("api")

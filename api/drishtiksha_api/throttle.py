@@ -23,7 +23,7 @@ from drishtiksha.bus import Bus
 
 log = structlog.get_logger()
 
-_PATIENCE = 1.0
+_PATIENCE = 3.0
 """Seconds that Redis may take for an answer."""
 _SILENCE = 5.0
 """Seconds that a Redis that failed is left alone."""

@@ -67,7 +67,7 @@ async def test_a_form_without_a_file_says_so(world: Any) -> None:
 async def test_a_database_that_is_away_gives_503_and_never_202(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ada = await world.person()
 
-    async def away(*_args: Any) -> None:
+    async def away(*_args: Any, **_more: Any) -> None:
         raise Unavailable("postgres", "psycopg: connection refused at 10.0.0.7")
 
     monkeypatch.setattr(world.api.rest.state.media, "accept", away)
@@ -92,7 +92,7 @@ async def test_a_quota_refuses_before_the_row_and_takes_the_bytes_back(
 ) -> None:
     ada = await world.person()
 
-    async def full(*_args: Any) -> None:
+    async def full(*_args: Any, **_more: Any) -> None:
         raise QuotaExceeded("full")
 
     monkeypatch.setattr(world.api.rest.state.media, "accept", full)

@@ -79,8 +79,8 @@ async def test_i10_a_media_that_is_deleted_before_its_upload_is_answered_is_dele
     store = world.api.rest.state.media
     accept = store.accept
 
-    async def accept_and_delete(new: Any, quota: Any) -> Any:
-        announced = await accept(new, quota)
+    async def accept_and_delete(new: Any, quota: Any, **more: Any) -> Any:
+        announced = await accept(new, quota, **more)
         assert (await world.client.delete(f"/api/v1/media/{new.id}", headers=ada)).status_code == 200
         return announced
 

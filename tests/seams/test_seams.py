@@ -41,6 +41,7 @@ ENDS = {
     ],
     "a media is deleted in the middle of its run": [],
     "a media is examined once more": [("ANALYZED", FAKE)],
+    "a person sends everything again, with a key": [("ANALYZED", FAKE)],
     "the cluster loses everything in mid-flight": [("ANALYZED", FAKE)],
     "finished resources and orphan bytes are collected": [("ANALYZED", FAKE)],
     "a person changes her account and looks around": [("ANALYZED", FAKE)],
@@ -61,6 +62,8 @@ CLASSICS = [
         ("an upload becomes a verdict", "kubernetes", "POST jobs", "unanswered"),
         ("an upload becomes a verdict", "door", "PUT /internal/v1/attempt/result", "refused"),
         ("an upload becomes a verdict", "child", "drishtiksha_api.intake.child", "before"),
+        ("a person sends everything again, with a key", "postgres", "Claims.begin", "lost"),
+        ("a person sends everything again, with a key", "postgres", "Claims.release", "away"),
         ("a media is deleted in the middle of its run", "postgres", "MediaStore.remove", "lost"),
         ("a media is deleted in the middle of its run", "kubernetes", "DELETE mediaanalyses/*", "away"),
     )

@@ -119,12 +119,17 @@ class Events:
         return await self._database.transaction(read)
 
     async def prune(self, older_than: float) -> int:
-        """Remove events older than so many seconds; the counters stay. Returns how many went."""
+        """Remove events older than so many seconds, of each user the first ones; the counters stay. How many went.
+
+        Two events may have changed places in time, but not in number: what goes has no gap.
+        """
 
         async def write(session: AsyncSession) -> int:
             limit = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, older_than)
-            gone = await session.execute(delete(EventRow).where(EventRow.created_at < limit).returning(EventRow.id))
-            return len(gone.all())
+            last = select(EventRow.user_id, func.max(EventRow.seq).label("seq")).where(EventRow.created_at < limit)
+            old = last.group_by(EventRow.user_id).subquery()
+            first_ones = delete(EventRow).where(EventRow.user_id == old.c.user_id, EventRow.seq <= old.c.seq)
+            return len((await session.execute(first_ones.returning(EventRow.id))).all())
 
         return await self._database.transaction(write)
 

@@ -144,6 +144,26 @@ async def rerun(house: House) -> Outcome:
     return await ending(person)
 
 
+@story("a person sends everything again, with a key", prepare=_one_model)
+async def again(house: House) -> Outcome:
+    person = await Person(house).sign_up()
+    broken = {"files": {"file": ("a.png", b"%PDF-1.7")}}
+    file = {"files": {"file": ("a.png", picture())}}
+    codes = [(await person.insist("/media", "upload", **broken)).status_code]
+    answers = [await person.insist("/media", "upload", **file) for _ in range(2)]
+    await house.settle()
+    media = answers[0].json()["data"]["id"]
+    reruns = [await person.insist(f"/media/{media}/analyze", "rerun", json={"reason": "again"}) for _ in range(2)]
+    await house.settle()
+    codes += [answer.status_code for answer in (*answers, *reruns)]
+    if answers[1].json()["data"]["id"] != media or len(await person.listing()) != 1:
+        raise Dishonest("one key made two media")
+    if answers[1].headers.get("idempotency-replayed") != "true":
+        raise Dishonest("an answer came again and does not say so")
+    runs = len((await person.look(media))["analysisRuns"])
+    return {**await ending(person), "codes": codes, "runs": runs}
+
+
 @story("the cluster loses everything in mid-flight")
 async def lost(house: House) -> Outcome:
     person = await Person(house).sign_up()
