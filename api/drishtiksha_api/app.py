@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from drishtiksha.database.counts import Counts
 from drishtiksha.database.events import Events
 from drishtiksha.database.media import MediaStore, Quota
+from drishtiksha.database.media_search import Library
 from drishtiksha.database.outbox import Outbox
 from drishtiksha.database.results import Results
 from drishtiksha.database.users import Users
@@ -42,7 +43,7 @@ from .polls import Polls
 from .principal import Doorkeeper
 from .readiness import say_who_is_missing
 from .relay import Relay
-from .routes import auth, content, docs, health, media, monitoring
+from .routes import auth, content, docs, health, library, media, monitoring
 from .ticks import Ticks
 from .tokens import Tokens
 
@@ -109,6 +110,7 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
         "neighbours": around,
         "users": users,
         "media": store,
+        "library": Library(database),
         "counts": counts,
         "tokens": tokens,
         "passwords": Passwords(),
@@ -127,6 +129,7 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
         auth,
         content,
         monitoring,
+        library,
         media,
     ):  # content before media: its paths are the longer ones
         rest.include_router(module.router)

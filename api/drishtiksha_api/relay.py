@@ -20,11 +20,11 @@ from drishtiksha import bus
 from drishtiksha.bus import Bus
 from drishtiksha.database.events import Events, StoredEvent
 from drishtiksha.database.media import MediaStore
+from drishtiksha.database.media_views import Depth
 from drishtiksha.domain.errors import DrishtikshaError
 from drishtiksha.domain.events import EventType
 
 from .links import Links
-from .shapes.analysis import Depth
 from .shapes.events import Message, progress_update, run_ended
 from .shapes.media import full_media
 from .ticks import Ticks

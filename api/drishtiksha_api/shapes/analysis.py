@@ -1,15 +1,15 @@
 """One analysis as clients see it, from its rows. Keys inside `facts`, `metrics` and the like are data.
 
-Stands below `media.py`. `Depth` says how much: lists leave per-frame arrays and series empty.
+Stands below `media.py`. `Depth` says how much: lists leave per-frame arrays and series empty, summaries all children.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from enum import Enum
 from typing import Any
 
+from drishtiksha.database.media_views import Depth
 from drishtiksha.database.tables import Analysis, AnalysisError, AnalysisFact, Artifact, Attempt, FrameAnalysis
 from drishtiksha.domain.status import AnalysisStatus
 
@@ -20,20 +20,11 @@ ArtifactLink = Callable[[uuid.UUID], str]
 """An artifact's id to its signed link."""
 
 
-class Depth(Enum):
-    """How much of an analysis is shown."""
-
-    FULL = "full"
-    LIST = "list"
-    """Series and regions are empty, as are arrays per frame."""
-
-
 def analysis(
     row: Analysis, media_type: str, frames: Sequence[FrameAnalysis], link: ArtifactLink, depth: Depth = Depth.FULL
 ) -> dict[str, Any]:
     """The whole analysis object of one model; `frames` are evenly spaced if there were too many."""
-    video, full = media_type == "VIDEO", depth is Depth.FULL
-    listed = [a for a in row.artifacts if a.listed]
+    children = _no_children() if depth is Depth.SUMMARY else _children(row, media_type, frames, link, depth)
     return {
         "id": str(row.id),
         "mediaId": str(row.media_id),
@@ -51,7 +42,6 @@ def analysis(
         "errorClass": row.error_class,
         **_pending(row),
         "timestamp": moment(row.finished_at or row.created_at),
-        "visualizedUrl": _visualized(listed, link),
         "createdAt": moment(row.created_at),
         "updatedAt": moment(row.updated_at),
         "attempt": row.attempt,
@@ -61,14 +51,36 @@ def analysis(
         "calibration": _calibration(row),
         "inconclusiveReason": row.inconclusive_reason,
         "coverage": _coverage(row),
+        "note": row.note,
+        "framesTotal": row.frames_total,
+        **children,
+    }
+
+
+def frame(row: FrameAnalysis) -> dict[str, Any]:
+    """One frame: its confidence is P(fake) too, for older clients."""
+    return {
+        "frameNumber": row.frame_number,
+        "confidence": row.score,
+        "score": row.score,
+        "prediction": row.prediction,
+        "timestamp": row.timestamp,
+    }
+
+
+def _children(
+    row: Analysis, media_type: str, frames: Sequence[FrameAnalysis], link: ArtifactLink, depth: Depth
+) -> dict[str, Any]:
+    video, full = media_type == "VIDEO", depth is Depth.FULL
+    listed = [a for a in row.artifacts if a.listed]
+    return {
+        "visualizedUrl": _visualized(listed, link),
         "limits": [limit.text for limit in row.limits],
         "facts": {fact.name: _fact(fact) for fact in row.facts},
         "metrics": {metric.name: metric.value for metric in row.metrics},
         "evidence": {"series": _series(row) if full else [], "regions": _regions(row) if full else []},
-        "note": row.note,
         "analysisDetails": _details(row) if video else None,
-        "frameAnalysis": [_frame(f) for f in frames] if video else [],
-        "framesTotal": row.frames_total,
+        "frameAnalysis": [frame(f) for f in frames] if video else [],
         "temporalAnalysis": _temporal(row) if video else None,
         "audioAnalysis": _audio(row, listed, link) if media_type == "AUDIO" else None,
         "imageAnalysis": columns(row.image, "width", "height") if row.image else None,
@@ -77,6 +89,18 @@ def analysis(
         "errors": [_error(error) for error in row.errors],
         "artifacts": [_artifact(artifact, link) for artifact in listed],
     }
+
+
+def _no_children() -> dict[str, Any]:
+    """The same keys without a value: a summary does not load the rows behind them."""
+    return {
+        **dict.fromkeys((
+            "visualizedUrl", "analysisDetails", "temporalAnalysis", "audioAnalysis", "imageAnalysis", "modelInfo",
+            "systemInfo",
+        )),
+        "limits": [], "facts": {}, "metrics": {}, "evidence": {"series": [], "regions": []},
+        "frameAnalysis": [], "errors": [], "artifacts": [],
+    }  # fmt: skip
 
 
 def _pending(row: Analysis) -> dict[str, str | None]:
@@ -97,16 +121,6 @@ def attempt(row: Attempt) -> dict[str, Any]:
         "jobName": row.job_name,
         "startedAt": maybe_moment(row.started_at),
         "finishedAt": maybe_moment(row.finished_at),
-    }
-
-
-def _frame(row: FrameAnalysis) -> dict[str, Any]:
-    return {
-        "frameNumber": row.frame_number,
-        "confidence": row.score,
-        "score": row.score,
-        "prediction": row.prediction,
-        "timestamp": row.timestamp,
     }
 
 

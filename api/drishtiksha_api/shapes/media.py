@@ -9,12 +9,12 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from drishtiksha.database.media_views import MediaView
+from drishtiksha.database.media_views import Depth, MediaView
 from drishtiksha.database.tables import Media, Run
 from drishtiksha.domain.media import FOLDERS, MediaType
 from drishtiksha_api.links import Links
 
-from .analysis import Depth, analysis, attempt
+from .analysis import analysis, attempt
 from .payload import result_payload
 from .users import owner
 from .values import columns, maybe_moment, moment
@@ -58,7 +58,9 @@ def run(
     """One run with its analyses; with their attempts where they were asked for."""
     shown = _analyses(view, row, links, now, depth)
     for one, shape in zip(row.analyses, shown, strict=True):
-        shape["resultPayload"] = result_payload(one, view.media.media_type, view.frames.get(one.id, []))
+        frames = view.frames.get(one.id, [])
+        drawn = None if depth is Depth.SUMMARY else result_payload(one, view.media.media_type, frames)
+        shape["resultPayload"] = drawn
         if attempts:
             shape["attempts"] = [attempt(a) for a in one.attempts]
     return {

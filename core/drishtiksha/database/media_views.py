@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from sqlalchemy import Select, func, select
@@ -12,6 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from .tables import Analysis, FrameAnalysis, Media, Run
+
+
+class Depth(Enum):
+    """How much of an analysis is loaded, and shown."""
+
+    FULL = "full"
+    LIST = "list"
+    """Series and regions are empty, as are arrays per frame."""
+    SUMMARY = "summary"
+    """Only the analysis' own columns; all its children are left out."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +51,9 @@ def of_owner(user_id: uuid.UUID) -> Select[Media]:
     return select(Media).where(Media.user_id == user_id, Media.deleted_at.is_(None)).options(*WITH_FACTS)
 
 
-async def runs_where(session: AsyncSession, condition: Any, *, evidence: bool) -> Sequence[Run]:
-    """Runs with their analyses and all children; with curves and regions where `evidence` is wanted."""
-    children = [*_CHILDREN, *(_EVIDENCE if evidence else ())]
+async def runs_where(session: AsyncSession, condition: Any, depth: Depth) -> Sequence[Run]:
+    """Runs with their analyses, and of these as many children as `depth` wants."""
+    children = {Depth.SUMMARY: (), Depth.LIST: _CHILDREN, Depth.FULL: (*_CHILDREN, *_EVIDENCE)}[depth]
     loaded = [selectinload(Run.analyses).selectinload(child) for child in children]
     query = select(Run).where(condition).order_by(Run.number.desc()).options(selectinload(Run.analyses), *loaded)
     return (await session.scalars(query)).all()
