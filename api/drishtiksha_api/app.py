@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from drishtiksha.database.counts import Counts
 from drishtiksha.database.events import Events
+from drishtiksha.database.frames import Frames
 from drishtiksha.database.media import MediaStore, Quota
 from drishtiksha.database.media_search import Library
 from drishtiksha.database.outbox import Outbox
@@ -43,7 +44,7 @@ from .polls import Polls
 from .principal import Doorkeeper
 from .readiness import say_who_is_missing
 from .relay import Relay
-from .routes import auth, content, docs, health, library, media, monitoring
+from .routes import auth, content, docs, frames, health, library, media, monitoring
 from .ticks import Ticks
 from .tokens import Tokens
 
@@ -111,6 +112,7 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
         "users": users,
         "media": store,
         "library": Library(database),
+        "frames": Frames(database),
         "counts": counts,
         "tokens": tokens,
         "passwords": Passwords(),
@@ -130,6 +132,7 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
         content,
         monitoring,
         library,
+        frames,
         media,
     ):  # content before media: its paths are the longer ones
         rest.include_router(module.router)

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from drishtiksha.database.frames import Frame
 from drishtiksha.database.media_views import Depth
 from drishtiksha.database.tables import Analysis, AnalysisError, AnalysisFact, Artifact, Attempt, FrameAnalysis
 from drishtiksha.domain.status import AnalysisStatus
@@ -57,10 +58,12 @@ def analysis(
     }
 
 
-def frame(row: FrameAnalysis) -> dict[str, Any]:
-    """One frame: its confidence is P(fake) too, for older clients."""
+def frame_row(row: Frame) -> dict[str, Any]:
+    """One frame by itself: with whose it is."""
     return {
-        "frameNumber": row.frame_number,
+        "model": row.model,
+        "analysisId": str(row.analysis_id),
+        "frameNumber": row.number,
         "confidence": row.score,
         "score": row.score,
         "prediction": row.prediction,
@@ -80,7 +83,7 @@ def _children(
         "metrics": {metric.name: metric.value for metric in row.metrics},
         "evidence": {"series": _series(row) if full else [], "regions": _regions(row) if full else []},
         "analysisDetails": _details(row) if video else None,
-        "frameAnalysis": [frame(f) for f in frames] if video else [],
+        "frameAnalysis": [_frame(f) for f in frames] if video else [],
         "temporalAnalysis": _temporal(row) if video else None,
         "audioAnalysis": _audio(row, listed, link) if media_type == "AUDIO" else None,
         "imageAnalysis": columns(row.image, "width", "height") if row.image else None,
@@ -121,6 +124,16 @@ def attempt(row: Attempt) -> dict[str, Any]:
         "jobName": row.job_name,
         "startedAt": maybe_moment(row.started_at),
         "finishedAt": maybe_moment(row.finished_at),
+    }
+
+
+def _frame(row: FrameAnalysis) -> dict[str, Any]:
+    return {
+        "frameNumber": row.frame_number,
+        "confidence": row.score,
+        "score": row.score,
+        "prediction": row.prediction,
+        "timestamp": row.timestamp,
     }
 
 
