@@ -44,9 +44,12 @@ from .polls import Polls
 from .principal import Doorkeeper
 from .readiness import say_who_is_missing
 from .relay import Relay
-from .routes import auth, content, docs, frames, health, library, media, monitoring
+from .routes import auth, content, docs, health, library, media, monitoring
+from .routes import events as media_events
+from .routes import frames as media_frames
 from .ticks import Ticks
 from .tokens import Tokens
+from .waiters import Waiters
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Api:
     dispatcher: Dispatcher
     janitor: Janitor
     relay: Relay
+    waiters: Waiters
     _around: Neighbours
     _ml_channel: str
 
@@ -103,7 +107,7 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
     database = around.database
     users, store, events, counts = Users(database), MediaStore(database), Events(database), Counts(database)
     links = Links(around.keys, options.base_url, around.url_lifetime)
-    doorkeeper = Doorkeeper(tokens, users)
+    doorkeeper, waiters = Doorkeeper(tokens, users), Waiters()
     dispatcher = Dispatcher(Outbox(database), store, resources, around.objects)
 
     rest = FastAPI(title="Drishtiksha", version="1", redirect_slashes=False, docs_url=None, redoc_url=None)
@@ -113,6 +117,8 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
         "media": store,
         "library": Library(database),
         "frames": Frames(database),
+        "events": events,
+        "waiters": waiters,
         "counts": counts,
         "tokens": tokens,
         "passwords": Passwords(),
@@ -132,7 +138,8 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
         content,
         monitoring,
         library,
-        frames,
+        media_frames,
+        media_events,
         media,
     ):  # content before media: its paths are the longer ones
         rest.include_router(module.router)
@@ -140,12 +147,13 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
     document(rest)
 
     sio = sockets.server([*options.frontend_urls, _origin(options.base_url)])
-    relay = Relay(events, store, links, _emitter(sio), sockets.taker(sio), Ticks(Results(database).owner))
+    ticks = Ticks(Results(database).owner)
+    relay = Relay(events, store, links, _emitter(sio), sockets.taker(sio), ticks, waiters)
     sockets.Sockets(sio, doorkeeper, relay)
     dressed: ASGIApp = Edge(CrossOrigin(rest, options.frontend_urls))
     asgi = Pollers(Polls(socketio.ASGIApp(sio, other_asgi_app=dressed), sio))
     janitor = Janitor(database, store, around.objects)
-    return Api(asgi, rest, GaugeCache(counts), dispatcher, janitor, relay, around, options.ml_channel)
+    return Api(asgi, rest, GaugeCache(counts), dispatcher, janitor, relay, waiters, around, options.ml_channel)
 
 
 def _origin(url: str) -> str:

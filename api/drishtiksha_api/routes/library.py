@@ -17,8 +17,10 @@ from drishtiksha.domain.analysis import Prediction
 from drishtiksha.domain.media import MediaType
 from drishtiksha.domain.status import RunStatus
 from drishtiksha_api.cursors import MAX_CURSOR, cursor_of, keys_of, moment_of, no_cursor
+from drishtiksha_api.documentation import refused
 from drishtiksha_api.envelope import success, tagged
 from drishtiksha_api.links import Links
+from drishtiksha_api.longpoll import MAX_WAIT, preferred, when_changed
 from drishtiksha_api.principal import Caller
 from drishtiksha_api.problems import invalid, media_not_found
 from drishtiksha_api.shapes import media as shapes
@@ -104,11 +106,33 @@ async def listing(
     return success(data, "Success", headers=headers)
 
 
-@router.get("/{media_id}")
-async def look(request: Request, caller: Caller, media_id: MediaId) -> Response:
+@router.get("/{media_id}", responses={429: refused(429)})
+async def look(
+    request: Request,
+    caller: Caller,
+    media_id: MediaId,
+    wait: Annotated[
+        int | None,
+        Query(
+            ge=1,
+            le=MAX_WAIT,
+            description="Seconds that the answer may wait for a change of status. A final one is answered at once, unless "
+            "If-None-Match names the version that is there. `Prefer: wait=N` means the same.",
+        ),
+    ] = None,
+) -> Response:
     """One media with all its runs."""
-    view = await _store(request).get(caller.user_id, media_id_of(media_id))
-    return tagged(request, shapes.full_media(view, _links(request), datetime.now(UTC)), "Success")
+    wanted = media_id_of(media_id)
+
+    async def now() -> Response:
+        view = await _store(request).get(caller.user_id, wanted)
+        return tagged(request, shapes.full_media(view, _links(request), datetime.now(UTC)), "Success")
+
+    asked = preferred(request.headers.getlist("prefer")) if wait is None else None
+    answer = await when_changed(request, caller, wanted, seconds, now) if (seconds := wait or asked) else await now()
+    if asked:
+        answer.headers["Preference-Applied"] = f"wait={asked}"
+    return answer
 
 
 @router.get("/{media_id}/runs")
