@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from drishtiksha.database.frames import Frame
-from drishtiksha.database.media_views import Depth
-from drishtiksha.database.tables import Analysis, AnalysisError, AnalysisFact, Artifact, Attempt, FrameAnalysis
+from drishtiksha.database.media_views import Depth, FrameSeen
+from drishtiksha.database.tables import Analysis, AnalysisError, AnalysisFact, Artifact, Attempt
 from drishtiksha.domain.status import AnalysisStatus
 
 from .values import columns, maybe_moment, moment, with_unit
@@ -22,7 +22,7 @@ ArtifactLink = Callable[[uuid.UUID], str]
 
 
 def analysis(
-    row: Analysis, media_type: str, frames: Sequence[FrameAnalysis], link: ArtifactLink, depth: Depth = Depth.FULL
+    row: Analysis, media_type: str, frames: Sequence[FrameSeen], link: ArtifactLink, depth: Depth = Depth.FULL
 ) -> dict[str, Any]:
     """The whole analysis object of one model; `frames` are evenly spaced if there were too many."""
     children = _no_children() if depth is Depth.SUMMARY else _children(row, media_type, frames, link, depth)
@@ -72,7 +72,7 @@ def frame_row(row: Frame) -> dict[str, Any]:
 
 
 def _children(
-    row: Analysis, media_type: str, frames: Sequence[FrameAnalysis], link: ArtifactLink, depth: Depth
+    row: Analysis, media_type: str, frames: Sequence[FrameSeen], link: ArtifactLink, depth: Depth
 ) -> dict[str, Any]:
     video, full = media_type == "VIDEO", depth is Depth.FULL
     listed = [a for a in row.artifacts if a.listed]
@@ -127,7 +127,7 @@ def attempt(row: Attempt) -> dict[str, Any]:
     }
 
 
-def _frame(row: FrameAnalysis) -> dict[str, Any]:
+def _frame(row: FrameSeen) -> dict[str, Any]:
     return {
         "frameNumber": row.frame_number,
         "confidence": row.score,

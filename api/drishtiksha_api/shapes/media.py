@@ -40,6 +40,8 @@ def full_media(view: MediaView, links: Links, now: datetime, depth: Depth = Dept
     """The full object of a view; one for a list holds only the latest run, and no arrays per frame."""
     row = view.media
     latest = next((r for r in view.runs if r.id == row.latest_run_id), None)
+    runs = [run(r, view, links, now, depth) for r in view.runs]
+    shown: list[dict[str, Any]] = next((r["analyses"] for r in runs if r["id"] == str(row.latest_run_id)), [])
     return {
         **media(row, links, now),
         "user": owner(row.user),
@@ -47,8 +49,8 @@ def full_media(view: MediaView, links: Links, now: datetime, depth: Depth = Dept
         "imageMetadata": _image(row),
         "audioMetadata": _audio(row),
         "verdict": verdict(latest) if latest else None,
-        "analyses": _analyses(view, latest, links, now, depth) if latest else [],
-        "analysisRuns": [run(r, view, links, now, depth) for r in view.runs],
+        "analyses": [{key: one[key] for key in one if key != "resultPayload"} for one in shown],
+        "analysisRuns": runs,
     }
 
 

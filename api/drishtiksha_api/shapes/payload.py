@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from drishtiksha.database.tables import Analysis, FrameAnalysis
+from drishtiksha.database.media_views import FrameSeen
+from drishtiksha.database.tables import Analysis
 
 
-def result_payload(row: Analysis, media_type: str, frames: Sequence[FrameAnalysis]) -> dict[str, Any] | None:
+def result_payload(row: Analysis, media_type: str, frames: Sequence[FrameSeen]) -> dict[str, Any] | None:
     """Null unless COMPLETED; in a list without its frames."""
     if row.status != "COMPLETED":
         return None
@@ -33,7 +34,7 @@ def result_payload(row: Analysis, media_type: str, frames: Sequence[FrameAnalysi
             return common | _image(row)
 
 
-def _video(row: Analysis, frames: Sequence[FrameAnalysis]) -> dict[str, Any]:
+def _video(row: Analysis, frames: Sequence[FrameSeen]) -> dict[str, Any]:
     return {
         "frame_count": row.details.frame_count if row.details else row.frames_total,
         "frames_analyzed": row.frames_total,

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,9 +20,18 @@ class Depth(Enum):
 
     FULL = "full"
     LIST = "list"
-    """Series and regions are empty, as are arrays per frame."""
+    """Series and regions are empty, as are arrays per frame; attempts are not loaded."""
     SUMMARY = "summary"
     """Only the analysis' own columns; all its children are left out."""
+
+
+class FrameSeen(NamedTuple):
+    """One frame of an analysis: `score` is P(fake), `timestamp` in seconds."""
+
+    frame_number: int
+    score: float
+    prediction: str
+    timestamp: float | None
 
 
 @dataclass(frozen=True)
@@ -32,14 +41,14 @@ class MediaView:
 
     media: Media
     runs: Sequence[Run]
-    frames: dict[uuid.UUID, list[FrameAnalysis]] = field(default_factory=dict)
+    frames: dict[uuid.UUID, list[FrameSeen]] = field(default_factory=dict)
 
 
 _CHILDREN = (
-    Analysis.attempts, Analysis.errors, Analysis.metrics, Analysis.facts, Analysis.limits, Analysis.details,
+    Analysis.errors, Analysis.metrics, Analysis.facts, Analysis.limits, Analysis.details,
     Analysis.temporal, Analysis.audio, Analysis.image, Analysis.model_info, Analysis.system_info, Analysis.artifacts,
 )  # fmt: skip
-_EVIDENCE = (Analysis.series, Analysis.regions)
+_EVIDENCE = (Analysis.series, Analysis.regions, Analysis.attempts)
 MAX_FRAMES_SHOWN = 20_000
 
 
@@ -59,15 +68,14 @@ async def runs_where(session: AsyncSession, condition: Any, depth: Depth) -> Seq
     return (await session.scalars(query)).all()
 
 
-async def frames_of(session: AsyncSession, analysis: Analysis) -> list[FrameAnalysis]:
+async def frames_of(session: AsyncSession, analysis: Analysis) -> list[FrameSeen]:
     """An analysis' frames by number; every n-th when there are more than MAX_FRAMES_SHOWN."""
     step = -(-(analysis.frames_total or 0) // MAX_FRAMES_SHOWN)
-    query = select(FrameAnalysis).where(FrameAnalysis.analysis_id == analysis.id)
+    row = FrameAnalysis
+    query = select(row.frame_number, row.score, row.prediction, row.timestamp).where(row.analysis_id == analysis.id)
     if step > 1:
-        position = func.row_number().over(order_by=FrameAnalysis.frame_number).label("position")
-        numbered = (
-            select(FrameAnalysis.frame_number, position).where(FrameAnalysis.analysis_id == analysis.id).subquery()
-        )
+        position = func.row_number().over(order_by=row.frame_number).label("position")
+        numbered = select(row.frame_number, position).where(row.analysis_id == analysis.id).subquery()
         kept = select(numbered.c.frame_number).where((numbered.c.position - 1) % step == 0)
-        query = query.where(FrameAnalysis.frame_number.in_(kept))
-    return list((await session.scalars(query.order_by(FrameAnalysis.frame_number))).all())
+        query = query.where(row.frame_number.in_(kept))
+    return [FrameSeen(*seen) for seen in await session.execute(query.order_by(row.frame_number))]
