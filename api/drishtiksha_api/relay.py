@@ -19,9 +19,9 @@ import structlog
 
 from drishtiksha import bus
 from drishtiksha.bus import Bus
+from drishtiksha.database.children import Depth
 from drishtiksha.database.events import Events, StoredEvent
 from drishtiksha.database.media import MediaStore
-from drishtiksha.database.media_views import Depth
 from drishtiksha.domain.errors import DrishtikshaError
 from drishtiksha.domain.events import EventType
 

@@ -10,9 +10,9 @@ from typing import Annotated, Literal, cast
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
+from drishtiksha.database.children import Depth
 from drishtiksha.database.media import MediaStore
 from drishtiksha.database.media_search import Filters, Library, Order, Place, place_of
-from drishtiksha.database.media_views import Depth
 from drishtiksha.domain.analysis import Prediction
 from drishtiksha.domain.media import MediaType
 from drishtiksha.domain.status import RunStatus

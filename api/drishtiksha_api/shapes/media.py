@@ -9,7 +9,8 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from drishtiksha.database.media_views import Depth, MediaView
+from drishtiksha.database.children import Depth
+from drishtiksha.database.media_views import MediaView
 from drishtiksha.database.tables import Media, Run
 from drishtiksha.domain.media import FOLDERS, MediaType
 from drishtiksha_api.links import Links
@@ -61,10 +62,14 @@ def run(
     shown = _analyses(view, row, links, now, depth)
     for one, shape in zip(row.analyses, shown, strict=True):
         frames = view.frames.get(one.id, [])
-        drawn = None if depth is Depth.SUMMARY else result_payload(one, view.media.media_type, frames)
+        drawn = (
+            None
+            if depth is Depth.SUMMARY
+            else result_payload(one, view.children[one.id], view.media.media_type, frames)
+        )
         shape["resultPayload"] = drawn
         if attempts:
-            shape["attempts"] = [attempt(a) for a in one.attempts]
+            shape["attempts"] = [attempt(a) for a in view.children[one.id].attempts]
     return {
         "id": str(row.id),
         "mediaId": str(row.media_id),
@@ -97,7 +102,10 @@ def _analyses(view: MediaView, row: Run, links: Links, now: datetime, depth: Dep
     def link(artifact_id: uuid.UUID) -> str:
         return links.artifact(of.id, artifact_id, of.created_at, now)
 
-    return [analysis(one, of.media_type, view.frames.get(one.id, []), link, depth) for one in row.analyses]
+    return [
+        analysis(one, view.children[one.id], of.media_type, view.frames.get(one.id, []), link, depth)
+        for one in row.analyses
+    ]
 
 
 def _video(row: Media) -> dict[str, Any] | None:

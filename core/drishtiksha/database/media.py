@@ -16,8 +16,9 @@ from ..domain.events import Event, EventType
 from ..domain.media import MediaType, Probe
 from ..domain.status import TERMINAL_RUN, RunStatus
 from . import events, tables
+from .children import Depth
 from .events import Announcement
-from .media_views import WITH_FACTS, Depth, MediaView, frames_of, of_owner, runs_where
+from .media_views import WITH_FACTS, MediaView, frames_of, of_owner, runs_where
 from .outbox import wish
 from .runs import OPEN_ATTEMPT, OPEN_RUN
 from .session import Database, new_id
@@ -109,9 +110,9 @@ class MediaStore:
             media = (await session.scalars(of_owner(user_id).where(Media.id == media_id))).one_or_none()
             if media is None:
                 raise NotFound(NOT_FOUND)
-            runs = await runs_where(session, Run.media_id == media_id, Depth.FULL)
+            runs, children = await runs_where(session, Run.media_id == media_id, Depth.FULL)
             with_frames = [a for r in runs for a in r.analyses if a.frames_total]
-            return MediaView(media, runs, {a.id: await frames_of(session, a) for a in with_frames})
+            return MediaView(media, runs, children, {a.id: await frames_of(session, a) for a in with_frames})
 
         return await self._database.transaction(read)
 
@@ -123,7 +124,7 @@ class MediaStore:
             media = (await session.scalars(query)).one_or_none()
             if media is None:
                 return None
-            return MediaView(media, await runs_where(session, Run.id == media.latest_run_id, Depth.LIST))
+            return MediaView(media, *await runs_where(session, Run.id == media.latest_run_id, Depth.LIST))
 
         return await self._database.transaction(read)
 

@@ -19,8 +19,9 @@ from ..domain.analysis import Prediction
 from ..domain.errors import NotFound
 from ..domain.media import MediaType
 from ..domain.status import TERMINAL_RUN, RunStatus
+from .children import Depth
 from .media import NOT_FOUND
-from .media_views import Depth, MediaView, frames_of, of_owner, runs_where
+from .media_views import MediaView, frames_of, of_owner, runs_where
 from .session import Database
 from .tables import Media, Run
 
@@ -97,9 +98,9 @@ class Library:
 
         async def read(session: AsyncSession) -> list[MediaView]:
             found = (await session.scalars(query)).all()
-            runs = await runs_where(session, Run.id.in_([m.latest_run_id for m in found]), depth)
+            runs, children = await runs_where(session, Run.id.in_([m.latest_run_id for m in found]), depth)
             by_id = {run.id: run for run in runs}
-            views = [MediaView(m, [by_id[m.latest_run_id]]) for m in found]
+            views = [MediaView(m, [by_id[m.latest_run_id]], children) for m in found]
             if depth is Depth.FULL:
                 for analysis in (a for run in runs for a in run.analyses if a.frames_total):
                     view = next(v for v in views if v.media.id == analysis.media_id)

@@ -5,24 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import joinedload, selectinload
 
+from .children import Children, Depth, children_of
 from .tables import Analysis, FrameAnalysis, Media, Run
-
-
-class Depth(Enum):
-    """How much of an analysis is loaded, and shown."""
-
-    FULL = "full"
-    LIST = "list"
-    """Series and regions are empty, as are arrays per frame; attempts are not loaded."""
-    SUMMARY = "summary"
-    """Only the analysis' own columns; all its children are left out."""
 
 
 class FrameSeen(NamedTuple):
@@ -37,22 +27,18 @@ class FrameSeen(NamedTuple):
 @dataclass(frozen=True)
 class MediaView:
     """One media with the runs that were asked for, newest first. `media.user`, `.video`, `.image`, `.audio` and each
-    analysis' children are loaded. `frames`: rows by analysis id, empty in lists."""
+    run's analyses are loaded. `children` and `frames`: rows by analysis id; frames are empty in lists."""
 
     media: Media
     runs: Sequence[Run]
+    children: dict[uuid.UUID, Children]
     frames: dict[uuid.UUID, list[FrameSeen]] = field(default_factory=dict)
 
 
-_CHILDREN = (
-    Analysis.errors, Analysis.metrics, Analysis.facts, Analysis.limits, Analysis.details,
-    Analysis.temporal, Analysis.audio, Analysis.image, Analysis.model_info, Analysis.system_info, Analysis.artifacts,
-)  # fmt: skip
-_EVIDENCE = (Analysis.series, Analysis.regions, Analysis.attempts)
 MAX_FRAMES_SHOWN = 20_000
 
 
-WITH_FACTS = (selectinload(Media.user), selectinload(Media.video), selectinload(Media.image), selectinload(Media.audio))
+WITH_FACTS = (joinedload(Media.user), joinedload(Media.video), joinedload(Media.image), joinedload(Media.audio))
 
 
 def of_owner(user_id: uuid.UUID) -> Select[Media]:
@@ -60,12 +46,13 @@ def of_owner(user_id: uuid.UUID) -> Select[Media]:
     return select(Media).where(Media.user_id == user_id, Media.deleted_at.is_(None)).options(*WITH_FACTS)
 
 
-async def runs_where(session: AsyncSession, condition: Any, depth: Depth) -> Sequence[Run]:
-    """Runs with their analyses, and of these as many children as `depth` wants."""
-    children = {Depth.SUMMARY: (), Depth.LIST: _CHILDREN, Depth.FULL: (*_CHILDREN, *_EVIDENCE)}[depth]
-    loaded = [selectinload(Run.analyses).selectinload(child) for child in children]
-    query = select(Run).where(condition).order_by(Run.number.desc()).options(selectinload(Run.analyses), *loaded)
-    return (await session.scalars(query)).all()
+async def runs_where(
+    session: AsyncSession, condition: Any, depth: Depth
+) -> tuple[Sequence[Run], dict[uuid.UUID, Children]]:
+    """Runs with their analyses, highest number first, and the children of these."""
+    query = select(Run).where(condition).order_by(Run.number.desc()).options(selectinload(Run.analyses))
+    runs = (await session.scalars(query)).all()
+    return runs, await children_of(session, [a.id for run in runs for a in run.analyses], depth)
 
 
 async def frames_of(session: AsyncSession, analysis: Analysis) -> list[FrameSeen]:

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from shelves import Shelf
-from sqlalchemy import event, inspect, text
+from sqlalchemy import event, text
 from stores import Stores
 
+from drishtiksha.database.children import Depth
 from drishtiksha.database.media_search import Filters, Library, Order, Place, place_of
-from drishtiksha.database.media_views import Depth
 from drishtiksha.domain.analysis import Prediction
 from drishtiksha.domain.errors import NotFound
 from drishtiksha.domain.media import MediaType
@@ -112,17 +112,27 @@ async def test_every_order_is_read_from_its_index(stores: Stores) -> None:
                 assert "Sort" not in plan, plan
 
 
-async def test_a_summary_loads_no_children_and_a_full_list_all_of_them(stores: Stores) -> None:
+async def test_a_summary_reads_no_children_and_a_full_list_all_of_them(stores: Stores) -> None:
     user = await stores.user()
     shelf, library = Shelf(stores.database, user), Library(stores.database)
     video = await shelf.put("a.mp4", kind="VIDEO", status="ANALYZED", verdict="FAKE")
-    await shelf.examined(video, "M1", [0.1, 0.9])
-    for depth, frames in ((Depth.SUMMARY, 0), (Depth.LIST, 0), (Depth.FULL, 2)):
+    analysis = await shelf.examined(video, "M1", [0.1, 0.9])
+    asked: list[str] = []
+
+    @event.listens_for(stores.database.engine.sync_engine, "before_cursor_execute")
+    def remember(_c: object, _k: object, statement: str, *_more: object) -> None:
+        asked.append(statement)
+
+    for depth, facts, series, frames in (
+        (Depth.SUMMARY, False, False, 0),
+        (Depth.LIST, True, False, 0),
+        (Depth.FULL, True, True, 2),
+    ):
+        asked.clear()
         (view,) = await library.page(user, limit=5, depth=depth)
-        (analysis,) = view.runs[0].analyses
-        assert sum(map(len, view.frames.values())) == frames
-        assert ("facts" in inspect(analysis).unloaded) == (depth is Depth.SUMMARY)
-        assert ("series" in inspect(analysis).unloaded) == (depth is not Depth.FULL)
+        assert len(view.frames.get(analysis, [])) == frames
+        assert any("FROM analysis_facts" in statement for statement in asked) == facts
+        assert any("FROM evidence_series" in statement for statement in asked) == series
 
 
 async def test_where_a_media_stands_is_told_to_its_owner_only(stores: Stores) -> None:
