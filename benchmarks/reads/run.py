@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import psycopg
+from starlette.types import ASGIApp
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -52,28 +53,29 @@ def main() -> None:
 
 
 async def _ask(url: str, redis_url: str, folder: Path, media: int, rounds: int) -> list[asks.Measured]:
-    async with _api(url, redis_url, folder) as (client, database):
+    async with _api(url, redis_url, folder) as (api, database):
         new = {"email": "owner@example.org", "password": "correct horse", "firstName": "A", "lastName": "L"}
-        said = (await client.post("/auth/signup", json=new)).json()["data"]
-        client.headers["Authorization"] = f"Bearer {said['token']}"
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://api") as client:
+            said = (await client.post("/api/v1/auth/signup", json=new)).json()["data"]
         print(f"filling {media} media", flush=True)
         await asyncio.to_thread(rows.fill, url, said["user"]["id"], media)
         film = (await asyncio.to_thread(rows.films, url, said["user"]["id"]))[0]
         async with await psycopg.AsyncConnection.connect(url, autocommit=True) as bare:
-            return [await asks.measure(ask, client, database, bare, rounds) for ask in _asks(film)]
+            return [await asks.measure(ask, api, said["token"], database, bare, rounds) for ask in _asks(film)]
 
 
 def _asks(film: str) -> list[asks.Ask]:
-    frames = f"/media/{film}/frames"
+    frames = f"/api/v1/media/{film}/frames"
     return [
-        asks.Ask("list of 50", "/media?limit=50", 3),
-        asks.Ask("list of 50, summary", "/media?limit=50&view=summary", 3),
-        asks.Ask("list of 50 by file name", "/media?limit=50&sort=filename", 3),
-        asks.Ask("list of 50 by size", "/media?limit=50&sort=size", 3),
-        asks.Ask("list of 50 with verdict FAKE", "/media?limit=50&verdict=FAKE", 3),
-        asks.Ask("list of 50 that say 'about 9'", "/media?limit=50&q=about%209", 3),
-        asks.Ask("a film in full", f"/media/{film}", 3),
-        asks.Ask("its runs", f"/media/{film}/runs", 3),
+        asks.Ask("a profile: what any request costs", "/api/v1/auth/profile", float("inf")),
+        asks.Ask("list of 50", "/api/v1/media?limit=50", 3),
+        asks.Ask("list of 50, summary", "/api/v1/media?limit=50&view=summary", 3),
+        asks.Ask("list of 50 by file name", "/api/v1/media?limit=50&sort=filename", 3),
+        asks.Ask("list of 50 by size", "/api/v1/media?limit=50&sort=size", 3),
+        asks.Ask("list of 50 with verdict FAKE", "/api/v1/media?limit=50&verdict=FAKE", 3),
+        asks.Ask("list of 50 with 'about 9' in it", "/api/v1/media?limit=50&q=about%209", 3),
+        asks.Ask("a film in full", f"/api/v1/media/{film}", 3),
+        asks.Ask("its runs", f"/api/v1/media/{film}/runs", 3),
         asks.Ask("1,000 frames", frames, 2),
         asks.Ask("2,000 frames", f"{frames}?limit=10000", 2),
         asks.Ask("frames FAKE above 0.9", f"{frames}?prediction=FAKE&minScore=0.9", 2),
@@ -81,7 +83,7 @@ def _asks(film: str) -> list[asks.Ask]:
 
 
 @asynccontextmanager
-async def _api(url: str, redis_url: str, folder: Path) -> AsyncIterator[tuple[httpx.AsyncClient, Database]]:
+async def _api(url: str, redis_url: str, folder: Path) -> AsyncIterator[tuple[ASGIApp, Database]]:
     around = Neighbours(
         database=Database(sqlalchemy_url(url), pool_size=5, statement_timeout=60),
         bus=Bus(redis_url),
@@ -91,10 +93,7 @@ async def _api(url: str, redis_url: str, folder: Path) -> AsyncIterator[tuple[ht
     )
     nobody: Any = None  # no cluster: nothing is uploaded
     options = app.Options("http://api", [], 1000, Quota(), None, None, "media-progress-events")
-    api = app.build(around, nobody, Tokens("s" * 40, 3600), options)
-    transport = httpx.ASGITransport(api.asgi)
-    async with httpx.AsyncClient(transport=transport, base_url="http://api/api/v1", timeout=120) as client:
-        yield client, around.database
+    yield app.build(around, nobody, Tokens("s" * 40, 3600), options).asgi, around.database
     await around.close()
 
 
