@@ -17,8 +17,6 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "int_type": ("WRONG_TYPE", "A whole number is expected."),
     "int_parsing": ("WRONG_TYPE", "A whole number is expected."),
     "int_from_float": ("WRONG_TYPE", "A whole number is expected."),
-    "float_parsing": ("WRONG_TYPE", "A number is expected."),
-    "finite_number": ("WRONG_TYPE", "A number is expected."),
     "string_too_short": ("TOO_SHORT", "The text is too short; the least is {min_length}."),
     "string_too_long": ("TOO_LONG", "The text is too long; the most is {max_length}."),
     "too_short": ("TOO_SHORT", "The list is too short; the least is {min_length}."),
