@@ -17,9 +17,11 @@ from starlette.types import ASGIApp
 
 from drishtiksha.database.counts import Counts
 from drishtiksha.database.events import Events
+from drishtiksha.database.frames import Frames
 from drishtiksha.database.health import HealthHistory
 from drishtiksha.database.idempotency import Claims
 from drishtiksha.database.media import MediaStore, Quota
+from drishtiksha.database.media_search import Library
 from drishtiksha.database.outbox import Outbox
 from drishtiksha.database.results import Results
 from drishtiksha.database.users import Users
@@ -47,11 +49,14 @@ from .polls import Polls
 from .principal import Doorkeeper
 from .readiness import say_who_is_missing
 from .relay import Relay
-from .routes import auth, content, docs, health, media, monitoring
+from .routes import auth, content, docs, health, library, media, monitoring
+from .routes import events as media_events
+from .routes import frames as media_frames
 from .sockets import Sockets
 from .throttle import Throttle
 from .ticks import Ticks
 from .tokens import Tokens
+from .waiters import Waiters
 
 _TRIES, _TRIES_SECONDS = 10, 600
 """Passwords that may be tried for one account from one address in a moving window of so many seconds."""
@@ -84,6 +89,7 @@ class Api:
     relay: Relay
     sockets: Sockets
     watch: HealthWatch
+    waiters: Waiters
     _around: Neighbours
     _ml_channel: str
 
@@ -118,9 +124,9 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
     users, store, events, counts = Users(database), MediaStore(database), Events(database), Counts(database)
     claims = Claims(database)
     links = Links(around.keys, options.base_url, around.url_lifetime)
-    doorkeeper = Doorkeeper(tokens, users)
     history = HealthHistory(database)
     ml_status = MLStatus(around.bus, options.ml_url, options.ml_api_key, history)
+    doorkeeper, waiters = Doorkeeper(tokens, users), Waiters()
     dispatcher = Dispatcher(Outbox(database), store, resources, around.objects)
 
     rest = FastAPI(title="Drishtiksha", version="1", redirect_slashes=False, docs_url=None, redoc_url=None)
@@ -129,6 +135,10 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
         "users": users,
         "media": store,
         "claims": claims,
+        "library": Library(database),
+        "frames": Frames(database),
+        "events": events,
+        "waiters": waiters,
         "counts": counts,
         "tokens": tokens,
         "passwords": Passwords(),
@@ -151,6 +161,9 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
         auth,
         content,
         monitoring,
+        library,
+        media_frames,
+        media_events,
         media,
     ):  # content before media: its paths are the longer ones
         rest.include_router(module.router)
@@ -158,17 +171,24 @@ def build(around: Neighbours, resources: MediaAnalyses, tokens: Tokens, options:
     document(rest)
 
     sio = sockets.server([*options.frontend_urls, _origin(options.base_url)])
-    relay = Relay(events, store, links, _emitter(sio), sockets.taker(sio), Ticks(Results(database).owner))
+    ticks = Ticks(Results(database).owner)
+    relay = Relay(events, store, links, _emitter(sio), sockets.taker(sio), ticks, waiters)
     connected = Sockets(sio, doorkeeper, relay)
     dressed: ASGIApp = Edge(CrossOrigin(rest, options.frontend_urls))
     asgi = Pollers(Polls(socketio.ASGIApp(sio, other_asgi_app=dressed), sio))
-    gauges, janitor, watch = (
-        GaugeCache(counts),
-        Janitor(database, store, around.objects, keep_events=options.keep_events),
-        HealthWatch(ml_status, history),
+    return Api(
+        asgi=asgi,
+        rest=rest,
+        gauges=GaugeCache(counts),
+        dispatcher=dispatcher,
+        janitor=Janitor(database, store, around.objects, keep_events=options.keep_events),
+        relay=relay,
+        sockets=connected,
+        waiters=waiters,
+        watch=HealthWatch(ml_status, history),
+        _around=around,
+        _ml_channel=options.ml_channel,
     )
-    channel = options.ml_channel
-    return Api(asgi, rest, gauges, dispatcher, janitor, relay, connected, watch, around, channel)
 
 
 def _origin(url: str) -> str:

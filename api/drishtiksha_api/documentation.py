@@ -59,10 +59,11 @@ def _complete(operation: dict[str, Any]) -> None:
     if "security" in operation:
         statuses |= {401, 404}
     for status in sorted(statuses):
-        responses.setdefault(str(status), _refusal(status))
+        responses.setdefault(str(status), refused(status))
 
 
-def _refusal(status: int) -> dict[str, Any]:
+def refused(status: int) -> dict[str, Any]:
+    """What a route answers with this status; for `responses` of routes that may say more than all of them."""
     codes = " ".join(code for code, of in CODES.items() if of == status)
     return {
         "description": codes,

@@ -5,6 +5,7 @@ Nothing of a library's own words reaches a client: foreign errors are turned int
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -49,6 +50,16 @@ def success(data: Any, message: str, *, status: int = 200, headers: Mapping[str,
     """`{statusCode, data, message, success: true}`."""
     body = {"statusCode": status, "data": data, "message": message, "success": True}
     return JSONAnswer(body, status_code=status, headers={"Cache-Control": "private, no-cache", **(headers or {})})
+
+
+def tagged(request: Request, data: Any, message: str) -> Response:
+    """A success with a weak ETag of its content; 304 when the client has it."""
+    answer = success(data, message)
+    tag = f'W/"{hashlib.sha256(answer.body).hexdigest()[:32]}"'
+    answer.headers["ETag"] = tag
+    if tag in (given.strip() for given in request.headers.get("if-none-match", "").split(",")):
+        return Response(status_code=304, headers={"ETag": tag, "Cache-Control": "private, no-cache"})
+    return answer
 
 
 def refusal(request: Request, problem: Problem) -> JSONAnswer:

@@ -6,11 +6,10 @@ import argparse
 import asyncio
 import contextlib
 import ctypes
-import functools
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import structlog
 import uvicorn
@@ -99,7 +98,7 @@ async def _serve() -> None:
     async with Kube(kubeconfig.connect(), agent="drishtiksha-api") as kube:
         api = build(around, MediaAnalyses(kube, cluster.namespace), tokens, options)
         async with _side_server(metrics.build(around, api.gauges), listen.host, listen.port), api.background():
-            await _run(api.asgi, http.host, http.port, _GRACE["serve"])
+            await _run(api.asgi, http.host, http.port, _GRACE["serve"], api.waiters.close)
     await around.close()
 
 
@@ -113,17 +112,22 @@ async def _door() -> None:
     around = open_neighbours("door")
     async with _side_server(metrics.build(around, None), listen.host, listen.port):
         waiting = asyncio.create_task(say_who_is_missing(around))
-        await _run(build(around), door.host, door.port, _GRACE["door"])
+        await _run(build(around), door.host, door.port, _GRACE["door"], lambda: None)
         waiting.cancel()
     await around.close()
 
 
-async def _run(app: ASGIApp, host: str, port: int, grace: int) -> None:
-    """Serve until SIGTERM or SIGINT; then finish what is under way, and return, so that the rest can be closed too."""
+async def _run(app: ASGIApp, host: str, port: int, grace: int, dismiss: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT; then dismiss who only waits, finish what is under way, and return, so that the rest
+    can be closed too."""
     server = _server(app, host, port, grace)
-    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        dismiss()
+        server.should_exit = True
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, functools.partial(setattr, server, "should_exit", True))
+        asyncio.get_running_loop().add_signal_handler(number, stop)
     await server.serve()
 
 

@@ -1,4 +1,5 @@
 """The relay: brings each connected user her own events, in order, each socket from its own place and at its own pace.
+Requests that wait are woken with the sockets.
 
 Redis only wakes it; what is told is read from Postgres, and nothing that arrives on Redis decides who may see an
 event. With Redis away it looks by itself every few seconds.
@@ -18,16 +19,17 @@ import structlog
 
 from drishtiksha import bus
 from drishtiksha.bus import Bus
+from drishtiksha.database.children import Depth
 from drishtiksha.database.events import Events, StoredEvent
 from drishtiksha.database.media import MediaStore
 from drishtiksha.domain.errors import DrishtikshaError
 from drishtiksha.domain.events import EventType
 
 from .links import Links
-from .shapes.analysis import Depth
 from .shapes.events import Message, progress_update, run_ended
 from .shapes.media import full_media
 from .ticks import Ticks
+from .waiters import Waiters
 
 log = structlog.get_logger()
 
@@ -60,13 +62,23 @@ class Listener:
 class Relay:
     """Knows the connected users of this replica."""
 
-    def __init__(self, events: Events, media: MediaStore, links: Links, emit: Emit, taken: Taken, ticks: Ticks) -> None:
+    def __init__(
+        self,
+        events: Events,
+        media: MediaStore,
+        links: Links,
+        emit: Emit,
+        taken: Taken,
+        ticks: Ticks,
+        waiters: Waiters,
+    ) -> None:
         self._events = events
         self._media = media
         self._links = links
         self._emit = emit
         self._taken = taken
         self._ticks = ticks
+        self._waiters = waiters
         self._listeners: dict[uuid.UUID, dict[str, Listener]] = {}
         self._redis_is_there = False
 
@@ -109,13 +121,19 @@ class Relay:
 
     async def look(self, channel_bus: Bus) -> None:
         """Look for new events without being woken, until cancelled: often while Redis is away."""
+        rested = 0.0
         while True:
-            await asyncio.sleep(LOOK_SECONDS if self._redis_is_there else LOOK_SECONDS_ALONE)
+            await asyncio.sleep(LOOK_SECONDS_ALONE)
+            rested += LOOK_SECONDS_ALONE
             self._redis_is_there = await channel_bus.ping()
+            if self._redis_is_there and rested < LOOK_SECONDS:
+                continue
+            rested, users = 0.0, list({*self._listeners, *self._waiters.users()})
             try:
-                newest = await self._events.last_seq(list(self._listeners)) if self._listeners else {}
+                newest = await self._events.last_seq(users) if users else {}
             except DrishtikshaError:
                 continue
+            self._waiters.compare(newest)
             for user_id, seq in newest.items():
                 for listener in self._listeners.get(user_id, {}).values():
                     if listener.cursor < seq:
@@ -133,13 +151,15 @@ class Relay:
 
     def _wake(self, user_id: object) -> None:
         try:
-            woken = self._listeners.get(uuid.UUID(str(user_id)), {})
+            woken = uuid.UUID(str(user_id))
         except ValueError:
             return
-        for listener in woken.values():
+        self._waiters.wake(woken)
+        for listener in self._listeners.get(woken, {}).values():
             listener.wake.set()
 
     def _wake_all(self) -> None:
+        self._waiters.wake_all()
         for listener in self._all():
             listener.wake.set()
 

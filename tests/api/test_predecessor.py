@@ -52,6 +52,7 @@ async def test_there_is_no_route_beyond_the_contract_and_none_for_maintenance(wo
         POST /api/v1/media | GET /api/v1/media | GET /api/v1/media/{media_id} | PATCH /api/v1/media/{media_id}
         DELETE /api/v1/media/{media_id} | POST /api/v1/media/{media_id}/analyze | POST /api/v1/media/{media_id}/cancel
         GET /api/v1/media/{media_id}/runs | GET /api/v1/media/{media_id}/runs/{number}
+        GET /api/v1/media/{media_id}/frames | GET /api/v1/media/{media_id}/events
         GET /api/v1/media/content/{media_id} | GET /api/v1/media/content/{media_id}/artifacts/{artifact_id}
         GET /api/v1/monitoring/server-status | GET /api/v1/monitoring/queue-status
         GET /api/v1/monitoring/server-history | GET /api/v1/monitoring/stats/analysis

@@ -1,16 +1,13 @@
-"""Media: upload, list, look, describe, delete, and their runs."""
+"""Media: upload, describe, delete, analyse again, cancel. Reading stands in `library.py`."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import re
 import uuid
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, StringConstraints
 
@@ -18,8 +15,7 @@ from drishtiksha.database.events import Announcement
 from drishtiksha.database.media import MediaStore, NewMedia, Quota
 from drishtiksha.database.session import new_id
 from drishtiksha.domain.errors import InFlight, QuotaExceeded
-from drishtiksha.domain.media import MAX_DESCRIPTION, MAX_FILENAME, MediaType, clean_filename
-from drishtiksha.domain.status import RunStatus
+from drishtiksha.domain.media import MAX_DESCRIPTION, MAX_FILENAME, clean_filename
 from drishtiksha_api.bodies import documented, json_body
 from drishtiksha_api.dispatcher import Dispatcher
 from drishtiksha_api.envelope import success
@@ -30,14 +26,11 @@ from drishtiksha_api.principal import Caller, Principal
 from drishtiksha_api.problems import VALIDATION_FAILED, Problem, invalid, media_not_found
 from drishtiksha_api.repeats import REPLAYED, Repeat, repeatable
 from drishtiksha_api.shapes import media as shapes
-from drishtiksha_api.shapes.analysis import Depth
 
 router = APIRouter(prefix="/api/v1/media", tags=["media"])
 
 _UUID = re.compile(r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 _TRACEPARENT = re.compile(r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
-MAX_LIST = 1000
-"""Media in a list that was asked for without a limit."""
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 _UPLOAD_FORM = {
     "requestBody": {
@@ -135,39 +128,6 @@ async def _accept(request: Request, caller: Principal, received: Received, repea
     return announcement
 
 
-@router.get("")
-async def listing(
-    request: Request,
-    caller: Caller,
-    limit: Annotated[int | None, Query(ge=1, le=100)] = None,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
-    status: Annotated[RunStatus | None, Query()] = None,
-    media_type: Annotated[Literal["VIDEO", "AUDIO", "IMAGE"] | None, Query(alias="mediaType")] = None,
-) -> Response:
-    """The caller's media, newest first. More than one page: `X-Next-Cursor`."""
-    most = limit or MAX_LIST
-    views = await _store(request).page(
-        caller.user_id,
-        limit=most + 1,
-        before=_read_cursor(cursor),
-        status=status,
-        media_type=MediaType(media_type) if media_type else None,
-    )
-    shown, now = views[:most], _now()
-    headers = {}
-    if len(views) > most:
-        headers["X-Next-Cursor"] = _cursor(shown[-1].media.created_at, shown[-1].media.id)
-    data = [shapes.full_media(view, _links(request), now, Depth.LIST) for view in shown]
-    return success(data, "Success", headers=headers)
-
-
-@router.get("/{media_id}")
-async def look(request: Request, caller: Caller, media_id: str) -> Response:
-    """One media with all its runs."""
-    view = await _store(request).get(caller.user_id, media_id_of(media_id))
-    return _tagged(request, shapes.full_media(view, _links(request), _now()), "Success")
-
-
 @router.patch("/{media_id}", openapi_extra=documented(Change))
 async def describe(
     request: Request, caller: Caller, media_id: str, body: Annotated[Change, json_body(Change)]
@@ -226,24 +186,6 @@ async def cancel(request: Request, caller: Caller, media_id: str) -> Response:
     return success(data, "The analysis is being cancelled.", status=202)
 
 
-@router.get("/{media_id}/runs")
-async def runs(request: Request, caller: Caller, media_id: str) -> Response:
-    """All runs of a media, highest number first."""
-    view = await _store(request).get(caller.user_id, media_id_of(media_id))
-    now = _now()
-    return _tagged(request, [shapes.run(run, view, _links(request), now) for run in view.runs], "Success")
-
-
-@router.get("/{media_id}/runs/{number}")
-async def one_run(request: Request, caller: Caller, media_id: str, number: str) -> Response:
-    """One run, each analysis with its attempts."""
-    view = await _store(request).get(caller.user_id, media_id_of(media_id))
-    found = next((run for run in view.runs if str(run.number) == number), None)
-    if found is None:
-        raise media_not_found()
-    return _tagged(request, shapes.run(found, view, _links(request), _now(), attempts=True), "Success")
-
-
 def _changes(body: Change) -> dict[str, Any]:
     for name in body.model_extra or {}:
         errors = [{"field": name, "code": "NOT_UPDATABLE", "message": f"Field '{name}' is not updatable."}]
@@ -256,33 +198,6 @@ def _changes(body: Change) -> dict[str, Any]:
             raise invalid("filename", "A file name cannot be null.")
         changes["filename"] = clean_filename(changes["filename"])
     return changes
-
-
-def _tagged(request: Request, data: Any, message: str) -> Response:
-    """The answer with a weak ETag of its content; 304 when the client has it."""
-    answer = success(data, message)
-    tag = f'W/"{hashlib.sha256(answer.body).hexdigest()[:32]}"'
-    answer.headers["ETag"] = tag
-    if tag in (given.strip() for given in request.headers.get("if-none-match", "").split(",")):
-        return Response(status_code=304, headers={"ETag": tag, "Cache-Control": "private, no-cache"})
-    return answer
-
-
-def _cursor(created_at: datetime, media_id: uuid.UUID) -> str:
-    return base64.urlsafe_b64encode(f"{created_at.isoformat()}|{media_id}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str | None) -> tuple[datetime, uuid.UUID] | None:
-    if cursor is None:
-        return None
-    try:
-        created, _, media_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition("|")
-        moment = datetime.fromisoformat(created)
-        if moment.tzinfo is None:
-            raise ValueError("no time zone")
-        return moment, uuid.UUID(media_id)
-    except (ValueError, binascii.Error):
-        raise invalid("cursor", "This is no cursor of ours.") from None
 
 
 def _traceparent(request: Request) -> str | None:

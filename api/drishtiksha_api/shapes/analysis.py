@@ -1,16 +1,18 @@
 """One analysis as clients see it, from its rows. Keys inside `facts`, `metrics` and the like are data.
 
-Stands below `media.py`. `Depth` says how much: lists leave per-frame arrays and series empty.
+Stands below `media.py`. `Depth` says how much: lists leave per-frame arrays and series empty, summaries all children.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from enum import Enum
 from typing import Any
 
-from drishtiksha.database.tables import Analysis, AnalysisError, AnalysisFact, Artifact, Attempt, FrameAnalysis
+from drishtiksha.database.children import Child, Children, Depth
+from drishtiksha.database.frames import Frame
+from drishtiksha.database.media_views import FrameSeen
+from drishtiksha.database.tables import Analysis
 from drishtiksha.domain.status import AnalysisStatus
 
 from .values import columns, maybe_moment, moment, with_unit
@@ -20,20 +22,16 @@ ArtifactLink = Callable[[uuid.UUID], str]
 """An artifact's id to its signed link."""
 
 
-class Depth(Enum):
-    """How much of an analysis is shown."""
-
-    FULL = "full"
-    LIST = "list"
-    """Series and regions are empty, as are arrays per frame."""
-
-
 def analysis(
-    row: Analysis, media_type: str, frames: Sequence[FrameAnalysis], link: ArtifactLink, depth: Depth = Depth.FULL
+    row: Analysis,
+    of: Children,
+    media_type: str,
+    frames: Sequence[FrameSeen],
+    link: ArtifactLink,
+    depth: Depth = Depth.FULL,
 ) -> dict[str, Any]:
-    """The whole analysis object of one model; `frames` are evenly spaced if there were too many."""
-    video, full = media_type == "VIDEO", depth is Depth.FULL
-    listed = [a for a in row.artifacts if a.listed]
+    """The whole analysis object of one model; `of` are its children, `frames` evenly spaced if there were too many."""
+    children = _no_children() if depth is Depth.SUMMARY else _children(of, media_type, frames, link, depth)
     return {
         "id": str(row.id),
         "mediaId": str(row.media_id),
@@ -51,7 +49,6 @@ def analysis(
         "errorClass": row.error_class,
         **_pending(row),
         "timestamp": moment(row.finished_at or row.created_at),
-        "visualizedUrl": _visualized(listed, link),
         "createdAt": moment(row.created_at),
         "updatedAt": moment(row.updated_at),
         "attempt": row.attempt,
@@ -61,14 +58,38 @@ def analysis(
         "calibration": _calibration(row),
         "inconclusiveReason": row.inconclusive_reason,
         "coverage": _coverage(row),
+        "note": row.note,
+        "framesTotal": row.frames_total,
+        **children,
+    }
+
+
+def frame_row(row: Frame) -> dict[str, Any]:
+    """One frame by itself: with whose it is."""
+    return {
+        "model": row.model,
+        "analysisId": str(row.analysis_id),
+        "frameNumber": row.number,
+        "confidence": row.score,
+        "score": row.score,
+        "prediction": row.prediction,
+        "timestamp": row.timestamp,
+    }
+
+
+def _children(
+    row: Children, media_type: str, frames: Sequence[FrameSeen], link: ArtifactLink, depth: Depth
+) -> dict[str, Any]:
+    video, full = media_type == "VIDEO", depth is Depth.FULL
+    listed = [a for a in row.artifacts if a.listed]
+    return {
+        "visualizedUrl": _visualized(listed, link),
         "limits": [limit.text for limit in row.limits],
         "facts": {fact.name: _fact(fact) for fact in row.facts},
         "metrics": {metric.name: metric.value for metric in row.metrics},
         "evidence": {"series": _series(row) if full else [], "regions": _regions(row) if full else []},
-        "note": row.note,
         "analysisDetails": _details(row) if video else None,
         "frameAnalysis": [_frame(f) for f in frames] if video else [],
-        "framesTotal": row.frames_total,
         "temporalAnalysis": _temporal(row) if video else None,
         "audioAnalysis": _audio(row, listed, link) if media_type == "AUDIO" else None,
         "imageAnalysis": columns(row.image, "width", "height") if row.image else None,
@@ -79,6 +100,18 @@ def analysis(
     }
 
 
+def _no_children() -> dict[str, Any]:
+    """The same keys without a value: a summary does not load the rows behind them."""
+    return {
+        **dict.fromkeys((
+            "visualizedUrl", "analysisDetails", "temporalAnalysis", "audioAnalysis", "imageAnalysis", "modelInfo",
+            "systemInfo",
+        )),
+        "limits": [], "facts": {}, "metrics": {}, "evidence": {"series": [], "regions": []},
+        "frameAnalysis": [], "errors": [], "artifacts": [],
+    }  # fmt: skip
+
+
 def _pending(row: Analysis) -> dict[str, str | None]:
     """Why it has not started, or not again, in a word and a sentence; both null when it waits for nothing."""
     reason, message = row.pending_reason, row.pending_message
@@ -87,7 +120,7 @@ def _pending(row: Analysis) -> dict[str, str | None]:
     return {"pendingReason": reason, "pendingMessage": message}
 
 
-def attempt(row: Attempt) -> dict[str, Any]:
+def attempt(row: Child) -> dict[str, Any]:
     """One attempt of an analysis."""
     return {
         "number": row.number,
@@ -100,7 +133,7 @@ def attempt(row: Attempt) -> dict[str, Any]:
     }
 
 
-def _frame(row: FrameAnalysis) -> dict[str, Any]:
+def _frame(row: FrameSeen) -> dict[str, Any]:
     return {
         "frameNumber": row.frame_number,
         "confidence": row.score,
@@ -110,7 +143,7 @@ def _frame(row: FrameAnalysis) -> dict[str, Any]:
     }
 
 
-def _visualized(listed: Sequence[Artifact], link: ArtifactLink) -> str | None:
+def _visualized(listed: Sequence[Child], link: ArtifactLink) -> str | None:
     pictures = [a for a in listed if a.mimetype.startswith("image/")]
     pictures.sort(key=lambda a: (_PICTURES.index(a.kind) if a.kind in _PICTURES else len(_PICTURES), a.name))
     return link(pictures[0].id) if pictures else None
@@ -137,26 +170,25 @@ def _coverage(row: Analysis) -> dict[str, Any] | None:
     return dict(zip(("analysedSeconds", "totalSeconds", "frames"), values, strict=True))
 
 
-def _fact(row: AnalysisFact) -> float | bool | str | None:
-    if row.flag is not None:
-        return row.flag
-    return row.number if row.number is not None else row.text
+def _fact(row: Child) -> float | bool | str | None:
+    said: tuple[float | bool | str | None, ...] = (row.flag, row.number, row.text)
+    return next((one for one in said if one is not None), None)
 
 
-def _series(row: Analysis) -> list[dict[str, Any]]:
+def _series(row: Children) -> list[dict[str, Any]]:
     return [columns(series, "name", "unit", "t", "v", "threshold") for series in row.series]
 
 
-def _regions(row: Analysis) -> list[dict[str, Any]]:
+def _regions(row: Children) -> list[dict[str, Any]]:
     return [{"t": r.t, "box": [r.x, r.y, r.width, r.height], "score": r.score, "label": r.label} for r in row.regions]
 
 
-def _details(row: Analysis) -> dict[str, Any] | None:
+def _details(row: Children) -> dict[str, Any] | None:
     names = ("frame_count", "avg_confidence", "confidence_std", "temporal_consistency", "rolling_average")
     return columns(row.details, *names) if row.details else None
 
 
-def _temporal(row: Analysis) -> dict[str, Any] | None:
+def _temporal(row: Children) -> dict[str, Any] | None:
     names = (
         "consistency_score", "pattern_detection", "anomaly_frames", "confidence_trend",
         "total_frames", "fake_frames", "real_frames", "avg_confidence",
@@ -164,7 +196,7 @@ def _temporal(row: Analysis) -> dict[str, Any] | None:
     return columns(row.temporal, *names) if row.temporal else None
 
 
-def _audio(row: Analysis, listed: Sequence[Artifact], link: ArtifactLink) -> dict[str, Any] | None:
+def _audio(row: Children, listed: Sequence[Child], link: ArtifactLink) -> dict[str, Any] | None:
     if row.audio is None:
         return None
     names = (
@@ -175,7 +207,7 @@ def _audio(row: Analysis, listed: Sequence[Artifact], link: ArtifactLink) -> dic
     return {**columns(row.audio, *names), "spectrogramUrl": drawn, "spectrogramData": None}
 
 
-def _model_info(row: Analysis) -> dict[str, Any] | None:
+def _model_info(row: Children) -> dict[str, Any] | None:
     info = row.model_info
     if info is None:
         return None
@@ -183,7 +215,7 @@ def _model_info(row: Analysis) -> dict[str, Any] | None:
     return {**columns(info, *names), "memoryUsage": with_unit(info.memory_usage, "MB")}
 
 
-def _system_info(row: Analysis) -> dict[str, Any] | None:
+def _system_info(row: Children) -> dict[str, Any] | None:
     names = (
         "gpu_memory_used", "gpu_memory_total", "processing_device", "cuda_available", "cuda_version",
         "system_memory_used", "system_memory_total", "cpu_usage", "server_version", "python_version",
@@ -192,7 +224,7 @@ def _system_info(row: Analysis) -> dict[str, Any] | None:
     return columns(row.system_info, *names) if row.system_info else None
 
 
-def _error(row: AnalysisError) -> dict[str, Any]:
+def _error(row: Child) -> dict[str, Any]:
     return {
         "errorType": row.error_class,
         **columns(row, "error_message", "attempt", "retryable", "server_response"),
@@ -200,5 +232,5 @@ def _error(row: AnalysisError) -> dict[str, Any]:
     }
 
 
-def _artifact(row: Artifact, link: ArtifactLink) -> dict[str, Any]:
+def _artifact(row: Child, link: ArtifactLink) -> dict[str, Any]:
     return {**columns(row, "kind", "name", "mimetype", "size", "sha256"), "url": link(row.id)}

@@ -9,13 +9,14 @@ import uuid
 from datetime import datetime
 from typing import Any
 
+from drishtiksha.database.children import Depth
 from drishtiksha.database.media_views import MediaView
 from drishtiksha.database.tables import Media, Run
 from drishtiksha.domain.media import FOLDERS, MediaType
 from drishtiksha.domain.status import RunStatus
 from drishtiksha_api.links import Links
 
-from .analysis import Depth, analysis, attempt
+from .analysis import analysis, attempt
 from .payload import result_payload
 from .users import owner
 from .values import columns, maybe_moment, moment
@@ -47,6 +48,8 @@ def full_media(view: MediaView, links: Links, now: datetime, depth: Depth = Dept
     """The full object of a view; one for a list holds only the latest run, and no arrays per frame."""
     row = view.media
     latest = next((r for r in view.runs if r.id == row.latest_run_id), None)
+    runs = [run(r, view, links, now, depth) for r in view.runs]
+    shown: list[dict[str, Any]] = next((r["analyses"] for r in runs if r["id"] == str(row.latest_run_id)), [])
     return {
         **media(row, links, now),
         "user": owner(row.user),
@@ -54,8 +57,8 @@ def full_media(view: MediaView, links: Links, now: datetime, depth: Depth = Dept
         "imageMetadata": _image(row),
         "audioMetadata": _audio(row),
         "verdict": verdict(latest) if latest else None,
-        "analyses": _analyses(view, latest, links, now, depth) if latest else [],
-        "analysisRuns": [run(r, view, links, now, depth) for r in view.runs],
+        "analyses": [{key: one[key] for key in one if key != "resultPayload"} for one in shown],
+        "analysisRuns": runs,
     }
 
 
@@ -65,9 +68,15 @@ def run(
     """One run with its analyses; with their attempts where they were asked for."""
     shown = _analyses(view, row, links, now, depth)
     for one, shape in zip(row.analyses, shown, strict=True):
-        shape["resultPayload"] = result_payload(one, view.media.media_type, view.frames.get(one.id, []))
+        frames = view.frames.get(one.id, [])
+        drawn = (
+            None
+            if depth is Depth.SUMMARY
+            else result_payload(one, view.children[one.id], view.media.media_type, frames)
+        )
+        shape["resultPayload"] = drawn
         if attempts:
-            shape["attempts"] = [attempt(a) for a in one.attempts]
+            shape["attempts"] = [attempt(a) for a in view.children[one.id].attempts]
     return {
         "id": str(row.id),
         "mediaId": str(row.media_id),
@@ -100,7 +109,10 @@ def _analyses(view: MediaView, row: Run, links: Links, now: datetime, depth: Dep
     def link(artifact_id: uuid.UUID) -> str:
         return links.artifact(of.id, artifact_id, of.created_at, now)
 
-    return [analysis(one, of.media_type, view.frames.get(one.id, []), link, depth) for one in row.analyses]
+    return [
+        analysis(one, view.children[one.id], of.media_type, view.frames.get(one.id, []), link, depth)
+        for one in row.analyses
+    ]
 
 
 def _video(row: Media) -> dict[str, Any] | None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from drishtiksha.database.tables import Analysis, FrameAnalysis
+from drishtiksha.database.children import Children
+from drishtiksha.database.media_views import FrameSeen
+from drishtiksha.database.tables import Analysis
 
 
-def result_payload(row: Analysis, media_type: str, frames: Sequence[FrameAnalysis]) -> dict[str, Any] | None:
+def result_payload(row: Analysis, of: Children, media_type: str, frames: Sequence[FrameSeen]) -> dict[str, Any] | None:
     """Null unless COMPLETED; in a list without its frames."""
     if row.status != "COMPLETED":
         return None
@@ -22,28 +24,28 @@ def result_payload(row: Analysis, media_type: str, frames: Sequence[FrameAnalysi
         "confidence": row.confidence,
         "processing_time": row.processing_time,
         "note": row.note,
-        "system_info": _system(row),
+        "system_info": _system(of),
     }
     match media_type:
         case "VIDEO":
-            return common | _video(row, frames)
+            return common | _video(row, of, frames)
         case "AUDIO":
-            return common | _audio(row)
+            return common | _audio(of)
         case _:
-            return common | _image(row)
+            return common | _image(of)
 
 
-def _video(row: Analysis, frames: Sequence[FrameAnalysis]) -> dict[str, Any]:
+def _video(row: Analysis, of: Children, frames: Sequence[FrameSeen]) -> dict[str, Any]:
     return {
-        "frame_count": row.details.frame_count if row.details else row.frames_total,
+        "frame_count": of.details.frame_count if of.details else row.frames_total,
         "frames_analyzed": row.frames_total,
         "frame_predictions": [{"index": f.frame_number, "score": f.score, "prediction": f.prediction} for f in frames],
-        "metrics": {metric.name: metric.value for metric in row.metrics},
+        "metrics": {metric.name: metric.value for metric in of.metrics},
     }
 
 
-def _audio(row: Analysis) -> dict[str, Any]:
-    figures = row.audio
+def _audio(of: Children) -> dict[str, Any]:
+    figures = of.audio
     if figures is None:
         return dict.fromkeys(("properties", "pitch", "energy", "spectral", "voice_quality", "visualization"))
     return {
@@ -63,13 +65,13 @@ def _audio(row: Analysis) -> dict[str, Any]:
     }
 
 
-def _image(row: Analysis) -> dict[str, Any]:
-    size = {"width": row.image.width, "height": row.image.height} if row.image else None
+def _image(of: Children) -> dict[str, Any]:
+    size = {"width": of.image.width, "height": of.image.height} if of.image else None
     return {"dimensions": size, "heatmap_scores": [], "visualization_path": None}
 
 
-def _system(row: Analysis) -> dict[str, Any] | None:
-    info = row.system_info
+def _system(of: Children) -> dict[str, Any] | None:
+    info = of.system_info
     if info is None:
         return None
     return {

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from pydantic.alias_generators import to_camel
+
+_camel = cache(to_camel)
+"""There are few names of columns, and many rows."""
 
 
 def moment(value: datetime) -> str:
@@ -20,7 +24,7 @@ def maybe_moment(value: datetime | None) -> str | None:
 
 def columns(row: Any, *names: str) -> dict[str, Any]:
     """Columns of a row under their camelCase names."""
-    return {to_camel(name): getattr(row, name) for name in names}
+    return {_camel(name): getattr(row, name) for name in names}
 
 
 def with_unit(value: float | None, unit: str) -> str | None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, tuple_, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..domain import events as told
@@ -17,6 +16,7 @@ from ..domain.events import Event, EventType
 from ..domain.media import MediaType, Probe
 from ..domain.status import TERMINAL_RUN, RunStatus
 from . import events, tables
+from .children import Depth
 from .events import Announcement
 from .idempotency import Claim, Made
 from .media_views import WITH_FACTS, MediaView, frames_of, of_owner, runs_where
@@ -109,32 +109,6 @@ class MediaStore:
 
         return await self._database.transaction(write)
 
-    async def page(
-        self,
-        user_id: uuid.UUID,
-        *,
-        limit: int,
-        before: tuple[datetime, uuid.UUID] | None = None,
-        status: RunStatus | None = None,
-        media_type: MediaType | None = None,
-    ) -> list[MediaView]:
-        """A user's media, newest first, each with its latest run only; `before` is the last row of the page before."""
-
-        async def read(session: AsyncSession) -> list[MediaView]:
-            query = of_owner(user_id).order_by(Media.created_at.desc(), Media.id.desc()).limit(limit)
-            if before is not None:
-                query = query.where(tuple_(Media.created_at, Media.id) < before)
-            if status is not None:
-                query = query.where(Media.status == status)
-            if media_type is not None:
-                query = query.where(Media.media_type == media_type)
-            found = (await session.scalars(query)).all()
-            runs = await runs_where(session, Run.id.in_([m.latest_run_id for m in found]), evidence=False)
-            by_id = {run.id: run for run in runs}
-            return [MediaView(m, [by_id[m.latest_run_id]]) for m in found]
-
-        return await self._database.transaction(read)
-
     async def get(self, user_id: uuid.UUID, media_id: uuid.UUID) -> MediaView:
         """One media with all its runs and, evenly spaced, at most MAX_FRAMES_SHOWN frames per analysis. Raises NotFound."""
 
@@ -142,9 +116,9 @@ class MediaStore:
             media = (await session.scalars(of_owner(user_id).where(Media.id == media_id))).one_or_none()
             if media is None:
                 raise NotFound(NOT_FOUND)
-            runs = await runs_where(session, Run.media_id == media_id, evidence=True)
+            runs, children = await runs_where(session, Run.media_id == media_id, Depth.FULL)
             with_frames = [a for r in runs for a in r.analyses if a.frames_total]
-            return MediaView(media, runs, {a.id: await frames_of(session, a) for a in with_frames})
+            return MediaView(media, runs, children, {a.id: await frames_of(session, a) for a in with_frames})
 
         return await self._database.transaction(read)
 
@@ -156,7 +130,7 @@ class MediaStore:
             media = (await session.scalars(query)).one_or_none()
             if media is None:
                 return None
-            return MediaView(media, await runs_where(session, Run.id == media.latest_run_id, evidence=False))
+            return MediaView(media, *await runs_where(session, Run.id == media.latest_run_id, Depth.LIST))
 
         return await self._database.transaction(read)
 

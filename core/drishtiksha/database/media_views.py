@@ -5,34 +5,40 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import joinedload, selectinload
 
+from .children import Children, Depth, children_of
 from .tables import Analysis, FrameAnalysis, Media, Run
+
+
+class FrameSeen(NamedTuple):
+    """One frame of an analysis: `score` is P(fake), `timestamp` in seconds."""
+
+    frame_number: int
+    score: float
+    prediction: str
+    timestamp: float | None
 
 
 @dataclass(frozen=True)
 class MediaView:
     """One media with the runs that were asked for, newest first. `media.user`, `.video`, `.image`, `.audio` and each
-    analysis' children are loaded. `frames`: rows by analysis id, empty in lists."""
+    run's analyses are loaded. `children` and `frames`: rows by analysis id; frames are empty in lists."""
 
     media: Media
     runs: Sequence[Run]
-    frames: dict[uuid.UUID, list[FrameAnalysis]] = field(default_factory=dict)
+    children: dict[uuid.UUID, Children]
+    frames: dict[uuid.UUID, list[FrameSeen]] = field(default_factory=dict)
 
 
-_CHILDREN = (
-    Analysis.attempts, Analysis.errors, Analysis.metrics, Analysis.facts, Analysis.limits, Analysis.details,
-    Analysis.temporal, Analysis.audio, Analysis.image, Analysis.model_info, Analysis.system_info, Analysis.artifacts,
-)  # fmt: skip
-_EVIDENCE = (Analysis.series, Analysis.regions)
 MAX_FRAMES_SHOWN = 20_000
 
 
-WITH_FACTS = (selectinload(Media.user), selectinload(Media.video), selectinload(Media.image), selectinload(Media.audio))
+WITH_FACTS = (joinedload(Media.user), joinedload(Media.video), joinedload(Media.image), joinedload(Media.audio))
 
 
 def of_owner(user_id: uuid.UUID) -> Select[Media]:
@@ -40,23 +46,23 @@ def of_owner(user_id: uuid.UUID) -> Select[Media]:
     return select(Media).where(Media.user_id == user_id, Media.deleted_at.is_(None)).options(*WITH_FACTS)
 
 
-async def runs_where(session: AsyncSession, condition: Any, *, evidence: bool) -> Sequence[Run]:
-    """Runs with their analyses and all children; with curves and regions where `evidence` is wanted."""
-    children = [*_CHILDREN, *(_EVIDENCE if evidence else ())]
-    loaded = [selectinload(Run.analyses).selectinload(child) for child in children]
-    query = select(Run).where(condition).order_by(Run.number.desc()).options(selectinload(Run.analyses), *loaded)
-    return (await session.scalars(query)).all()
+async def runs_where(
+    session: AsyncSession, condition: Any, depth: Depth
+) -> tuple[Sequence[Run], dict[uuid.UUID, Children]]:
+    """Runs with their analyses, highest number first, and the children of these."""
+    query = select(Run).where(condition).order_by(Run.number.desc()).options(selectinload(Run.analyses))
+    runs = (await session.scalars(query)).all()
+    return runs, await children_of(session, [a.id for run in runs for a in run.analyses], depth)
 
 
-async def frames_of(session: AsyncSession, analysis: Analysis) -> list[FrameAnalysis]:
+async def frames_of(session: AsyncSession, analysis: Analysis) -> list[FrameSeen]:
     """An analysis' frames by number; every n-th when there are more than MAX_FRAMES_SHOWN."""
     step = -(-(analysis.frames_total or 0) // MAX_FRAMES_SHOWN)
-    query = select(FrameAnalysis).where(FrameAnalysis.analysis_id == analysis.id)
+    row = FrameAnalysis
+    query = select(row.frame_number, row.score, row.prediction, row.timestamp).where(row.analysis_id == analysis.id)
     if step > 1:
-        position = func.row_number().over(order_by=FrameAnalysis.frame_number).label("position")
-        numbered = (
-            select(FrameAnalysis.frame_number, position).where(FrameAnalysis.analysis_id == analysis.id).subquery()
-        )
+        position = func.row_number().over(order_by=row.frame_number).label("position")
+        numbered = select(row.frame_number, position).where(row.analysis_id == analysis.id).subquery()
         kept = select(numbered.c.frame_number).where((numbered.c.position - 1) % step == 0)
-        query = query.where(FrameAnalysis.frame_number.in_(kept))
-    return list((await session.scalars(query.order_by(FrameAnalysis.frame_number))).all())
+        query = query.where(row.frame_number.in_(kept))
+    return [FrameSeen(*seen) for seen in await session.execute(query.order_by(row.frame_number))]

@@ -47,8 +47,9 @@ async def test_an_upload_ends_analyzed_when_all_models_answer(stores: Stores) ->
     assert (run.verdict, run.verdict_basis, run.verdict_models) == ("FAKE", "MEASURED", ["A"])
     first = run.analyses[0]
     assert (first.prediction, first.confidence, len(view.frames[first.id])) == ("FAKE", 0.999, 2)
-    assert first.details is not None
-    assert first.details.confidence_std == pytest.approx(0.2)
+    details = view.children[first.id].details
+    assert details is not None
+    assert details.confidence_std == pytest.approx(0.2)
     names = [e.type for e in await stores.events.after(user, 0)]
     assert names[0] == "RUN_QUEUED"
     assert names[-1] == "RUN_COMPLETED"

@@ -39,7 +39,6 @@ CLIENTS: tuple[type, ...] = (Kube, MediaAnalyses, Jobs, Bus, Door, Model, Discov
 EXEMPT = {
     "Kube.text": "the command line reads logs with it",
     "HealthHistory.age": "the watch over the ML service asks it, and is not part of a story",
-    "Events.of_media": "nobody calls it",
     "Claims.keep": "a request says so only after fifteen seconds",
     "Users.alive": "asked for open sockets, and no story has one",
     "Users.get": "nobody calls it",

@@ -34,6 +34,8 @@ class Media(Base):
         CheckConstraint("size > 0", name="size_positive"),
         CheckConstraint("latest_run_number >= 1", name="latest_run_number_positive"),
         Index("ix_media_user_id_created_at", "user_id", text("created_at DESC"), text("id DESC")),
+        Index("ix_media_user_id_filename", "user_id", "filename", "id", postgresql_where=text("deleted_at IS NULL")),
+        Index("ix_media_user_id_size", "user_id", "size", "id", postgresql_where=text("deleted_at IS NULL")),
         Index("ix_media_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
     )
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sqlalchemy import (
     ARRAY,
@@ -22,23 +21,6 @@ from ...domain.analysis import Basis, Finding, Prediction
 from ...domain.errors import ErrorClass
 from ...domain.status import AnalysisStatus, AttemptState, RunStatus
 from .base import Base, made_now, one_of, parent
-
-if TYPE_CHECKING:
-    from .results import (
-        AnalysisDetails,
-        AnalysisFact,
-        AnalysisLimit,
-        AnalysisMetric,
-        Artifact,
-        AudioAnalysis,
-        EvidenceRegion,
-        EvidenceSeries,
-        FrameAnalysis,
-        ImageAnalysis,
-        ModelInfo,
-        SystemInfo,
-        TemporalAnalysis,
-    )
 
 
 class Run(Base):
@@ -154,26 +136,6 @@ class Analysis(Base):
     updated_at: Mapped[datetime] = made_now()
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
-
-    attempts: Mapped[list[Attempt]] = relationship(lazy="raise", viewonly=True, order_by="Attempt.number")
-    errors: Mapped[list[AnalysisError]] = relationship(lazy="raise", viewonly=True, order_by="AnalysisError.created_at")
-    metrics: Mapped[list[AnalysisMetric]] = relationship(lazy="raise", viewonly=True, order_by="AnalysisMetric.name")
-    facts: Mapped[list[AnalysisFact]] = relationship(lazy="raise", viewonly=True, order_by="AnalysisFact.name")
-    limits: Mapped[list[AnalysisLimit]] = relationship(lazy="raise", viewonly=True, order_by="AnalysisLimit.position")
-    details: Mapped[AnalysisDetails | None] = relationship(lazy="raise", viewonly=True)
-    frames: Mapped[list[FrameAnalysis]] = relationship(
-        lazy="raise", viewonly=True, order_by="FrameAnalysis.frame_number"
-    )
-    temporal: Mapped[TemporalAnalysis | None] = relationship(lazy="raise", viewonly=True)
-    audio: Mapped[AudioAnalysis | None] = relationship(lazy="raise", viewonly=True)
-    image: Mapped[ImageAnalysis | None] = relationship(lazy="raise", viewonly=True)
-    model_info: Mapped[ModelInfo | None] = relationship(lazy="raise", viewonly=True)
-    system_info: Mapped[SystemInfo | None] = relationship(lazy="raise", viewonly=True)
-    artifacts: Mapped[list[Artifact]] = relationship(lazy="raise", viewonly=True, order_by="Artifact.name")
-    series: Mapped[list[EvidenceSeries]] = relationship(lazy="raise", viewonly=True, order_by="EvidenceSeries.position")
-    regions: Mapped[list[EvidenceRegion]] = relationship(
-        lazy="raise", viewonly=True, order_by="EvidenceRegion.position"
-    )
 
 
 class Attempt(Base):
