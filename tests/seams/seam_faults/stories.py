@@ -207,6 +207,8 @@ async def account(house: House) -> Outcome:
     changed = await person.ask("PUT", "/auth/profile", json={"bio": "mathematician"})
     described = await person.ask("PATCH", f"/media/{media['id']}", json={"description": "on land"})
     run = await person.ask("GET", f"/media/{media['id']}/runs/1")
+    frames = await person.ask("GET", f"/media/{media['id']}/frames")
+    events = await person.ask("GET", f"/media/{media['id']}/events")
     links = [link["url"] for a in (await person.look(media["id"]))["analyses"] for link in a["artifacts"]]
     sizes = [len(await person.download(link)) > 0 for link in links]
     counted = [(await house.watcher.get("/metrics")).status_code for _ in range(2)]
@@ -227,7 +229,9 @@ async def account(house: House) -> Outcome:
         out.status_code = 200
     gone = await person.ask("GET", "/auth/profile")
     await person.log_in()
-    codes = [a.status_code for a in (changed, described, run, queue, server, history, ended, new, out, gone)]
+    codes = [
+        a.status_code for a in (changed, described, run, frames, events, queue, server, history, ended, new, out, gone)
+    ]
     profile = (await person.ask("GET", "/auth/profile")).json()["data"]["bio"]
     told = (await person.look(media["id"]))["description"]
     return {
