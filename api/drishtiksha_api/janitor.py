@@ -16,8 +16,7 @@ from drishtiksha.database.media import MediaStore
 from drishtiksha.database.session import Database
 from drishtiksha.database.upkeep import JANITOR, exclusively
 from drishtiksha.domain.errors import DrishtikshaError
-from drishtiksha.objects import ObjectStat, keys
-from drishtiksha.objects.local import LocalObjects
+from drishtiksha.objects import Objects, ObjectStat, keys
 
 log = structlog.get_logger()
 
@@ -29,7 +28,7 @@ _PAGE = 200
 class Janitor:
     """Sleeps most of the time."""
 
-    def __init__(self, database: Database, media: MediaStore, objects: LocalObjects, grace: timedelta = GRACE) -> None:
+    def __init__(self, database: Database, media: MediaStore, objects: Objects, grace: timedelta = GRACE) -> None:
         self._database = database
         self._media = media
         self._objects = objects

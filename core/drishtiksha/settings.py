@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .domain.errors import BadSettings
@@ -101,10 +101,58 @@ class Signing(Group):
 
 
 class Storage(Group):
-    """Where the original bytes and the artifacts are kept."""
+    """Where the original bytes and the artifacts are kept: `drishtiksha.objects.providers` knows the names."""
 
     provider: str = Field(default="local", validation_alias="STORAGE_PROVIDER")
     local_path: Path = Field(default=Path("objects"), validation_alias="LOCAL_STORAGE_PATH")
+
+
+Folder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")]
+"""A folder within a bucket, without a slash at its ends; one bucket may serve several platforms."""
+Server = Annotated[str, Field(pattern=r"^https?://[^/\s?#@]+$")]
+"""Scheme, host and port, without a slash at the end."""
+
+
+class S3(Group):
+    """Amazon S3, or a server that speaks its protocol. Without keys: the role of the machine or the pod."""
+
+    bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", validation_alias="DRISHTIKSHA_S3_BUCKET")
+    folder: Folder | None = Field(default=None, validation_alias="DRISHTIKSHA_S3_PREFIX")
+    region: str = Field(default="us-east-1", pattern=r"^[A-Za-z0-9-]{1,64}$", validation_alias="AWS_REGION")
+    endpoint: Server | None = Field(default=None, validation_alias="DRISHTIKSHA_S3_ENDPOINT")
+    path_style: bool | None = Field(default=None, validation_alias="DRISHTIKSHA_S3_PATH_STYLE")
+    """The bucket in the path, not in the host's name. Unset: with an endpoint of your own, yes; with Amazon's, no."""
+    key_id: str | None = Field(default=None, validation_alias="AWS_ACCESS_KEY_ID")
+    key: SecretStr | None = Field(default=None, validation_alias="AWS_SECRET_ACCESS_KEY")
+    token: SecretStr | None = Field(default=None, validation_alias="AWS_SESSION_TOKEN")
+
+    @model_validator(mode="after")
+    def _both_keys(self) -> S3:
+        if (self.key_id is None) != (self.key is None):
+            raise ValueError("AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: set both, or none")
+        return self
+
+
+class GCS(Group):
+    """Google Cloud Storage. Without a credentials file: the service account of the machine or the pod."""
+
+    bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$", validation_alias="DRISHTIKSHA_GCS_BUCKET")
+    folder: Folder | None = Field(default=None, validation_alias="DRISHTIKSHA_GCS_PREFIX")
+    credentials: FilePath | None = Field(default=None, validation_alias="GOOGLE_APPLICATION_CREDENTIALS")
+
+
+class Azure(Group):
+    """Azure Blob Storage. Without an account key: the managed identity of the machine or the pod."""
+
+    container: str = Field(
+        pattern=r"^[a-z0-9]([a-z0-9-]{1,61}[a-z0-9])$", validation_alias="DRISHTIKSHA_AZURE_CONTAINER"
+    )
+    folder: Folder | None = Field(default=None, validation_alias="DRISHTIKSHA_AZURE_PREFIX")
+    account: str = Field(pattern=r"^[a-z0-9]{3,24}$", validation_alias="AZURE_STORAGE_ACCOUNT_NAME")
+    key: SecretStr | None = Field(default=None, validation_alias="AZURE_STORAGE_ACCOUNT_KEY")
+    endpoint: str | None = Field(
+        default=None, pattern=r"^https?://[^\s?#@]+$", validation_alias="DRISHTIKSHA_AZURE_ENDPOINT"
+    )
 
 
 class ML(Group):
@@ -205,8 +253,10 @@ class Operator(Group):
     real_to: float = Field(default=0.4, ge=0, le=1, validation_alias="DRISHTIKSHA_REAL_TO")
 
 
+STORES: tuple[type[Group], ...] = (Storage, S3, GCS, Azure)
+"""What whoever opens the object store may need, whichever it is."""
 GROUPS: tuple[type[Group], ...] = (
-    Database, Redis, Auth, Signing, Storage, ML, Kubernetes, Http, Door, Metrics, Retention, Operator,
+    Database, Redis, Auth, Signing, *STORES, ML, Kubernetes, Http, Door, Metrics, Retention, Operator,
 )  # fmt: skip
 
 OTHER_NAMES = frozenset(
@@ -261,7 +311,9 @@ def check_names(environment: Mapping[str, str] | None = None) -> list[str]:
 
 
 def _sentence(group: type[Group], where: tuple[int | str, ...], message: str, kind: str) -> str:
-    field = group.model_fields.get(str(where[0])) if where else None
+    if not where:  # of several settings together: the sentence names them
+        return message.removeprefix("Value error, ")
+    field = group.model_fields.get(str(where[0]))
     name = str(field.validation_alias) if field else ".".join(map(str, where))
     if kind == "missing":
         return f"{name} is not set"

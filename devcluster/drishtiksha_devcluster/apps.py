@@ -90,9 +90,10 @@ class Wiring:
 
 def api(w: Wiring) -> ProcessSpec:
     """The public api with its dispatcher."""
-    groups = (
-        *(settings.Database, settings.Redis, settings.Auth, settings.Signing, settings.Storage, settings.ML),
+    groups: tuple[type[Group], ...] = (
+        *(settings.Database, settings.Redis, settings.Auth, settings.Signing, settings.ML),
         *(settings.Kubernetes, settings.Http, settings.Metrics, settings.Retention),
+        *settings.STORES,
     )
     return ProcessSpec(
         name=f"api{w.suffix}",
@@ -107,9 +108,9 @@ def api(w: Wiring) -> ProcessSpec:
 
 def door(w: Wiring) -> ProcessSpec:
     """The internal door."""
-    groups = (
-        *(settings.Database, settings.Redis, settings.Signing, settings.Storage, settings.Door, settings.Metrics),
-        settings.Retention,
+    groups: tuple[type[Group], ...] = (
+        *(settings.Database, settings.Redis, settings.Signing, settings.Door, settings.Metrics, settings.Retention),
+        *settings.STORES,
     )
     return ProcessSpec(
         name=f"door{w.suffix}",
@@ -124,7 +125,7 @@ def door(w: Wiring) -> ProcessSpec:
 
 def operator(w: Wiring) -> ProcessSpec:
     """The operator."""
-    groups = (
+    groups: tuple[type[Group], ...] = (
         *(settings.Database, settings.Redis, settings.Signing, settings.ML, settings.Kubernetes, settings.Operator),
         settings.Metrics,
     )
