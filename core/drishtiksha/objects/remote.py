@@ -12,10 +12,11 @@ import asyncio
 import functools
 import hashlib
 import re
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
@@ -190,15 +191,17 @@ class _Upload:
         self._named = False
 
     def write(self, data: bytes) -> None:
-        self._writer.write(data)
+        with _no_such_upload():
+            self._writer.write(data)
         self._digest.update(data)
         self._size += len(data)
 
     def finish(self) -> Stored:
         """Give it its name, and look whether it is what it should be."""
         writer, self._writer, self._named = self._writer, None, True
-        writer.close()
-        found = obstore.head(self._store, self._key)
+        with _no_such_upload():
+            writer.close()
+            found = obstore.head(self._store, self._key)
         if found["size"] != self._size:
             raise OSError(f"{found['size']} bytes were stored, of {self._size}")
         return Stored(self._size, self._digest.hexdigest())
@@ -210,6 +213,15 @@ class _Upload:
                 _translated(self._writer.__exit__, OSError, None, None)
             if self._named:
                 _translated(obstore.delete, self._store, self._key)
+
+
+@contextmanager
+def _no_such_upload() -> Iterator[None]:
+    """The answer to the last request was lost, and its repetition finds no upload: that is no missing object."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise OSError(str(error)) from None
 
 
 def _range(store: Any, key: str, start: int, end: int, version: str | None) -> tuple[bytes, int, str | None]:
@@ -245,6 +257,9 @@ async def _one_byte() -> AsyncIterator[bytes]:
 
 
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
+_told: dict[tuple[str, str | None], float] = {}
+_SILENCE = 5.0
+"""Seconds between two lines of the log about the same: of a store that is away, every request of every client tells."""
 
 
 def _translated(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -255,5 +270,12 @@ def _translated(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         code = _CODE.search(str(error))
         if isinstance(error, FileNotFoundError) and (code is None or code[1] != "NoSuchBucket"):
             raise ObjectMissing("No such object.") from None
-        log.warning("the object store failed", kind=type(error).__name__, code=code[1] if code else None)
+        _complain(type(error).__name__, code[1] if code else None)
         raise Unavailable("objects", "The object store does not answer.") from None
+
+
+def _complain(kind: str, code: str | None) -> None:
+    now = time.monotonic()
+    if now - _told.get((kind, code), -_SILENCE) >= _SILENCE:
+        _told[kind, code] = now
+        log.warning("the object store failed", kind=kind, code=code)
