@@ -55,8 +55,11 @@ class Objects(Protocol):
         """Remove one object; one that is not there is fine."""
         ...
 
-    def sign(self, key: str, expires: datetime, filename: str) -> str | None:
-        """An address that serves the object itself until `expires`; None when the api has to serve it."""
+    def sign(self, key: str, expires: datetime) -> str | None:
+        """An address of the store's own that serves the object until `expires`; None when only we can serve it.
+
+        It may ask a neighbour for the key to sign with: call it in a thread.
+        """
         ...
 
     def list(self, prefix: str) -> AsyncIterator[ObjectStat]:

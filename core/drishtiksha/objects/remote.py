@@ -24,6 +24,7 @@ from typing import Any, ParamSpec, TypeVar
 import obstore
 import structlog
 from obstore.exceptions import BaseError
+from obstore.store import MemoryStore
 
 from drishtiksha.domain.errors import DrishtikshaError, Unavailable
 
@@ -130,8 +131,14 @@ class RemoteObjects:
         with suppress(ObjectMissing):
             await self._finished(obstore.delete, self._store, keys.checked(key))
 
-    def sign(self, key: str, expires: datetime, filename: str) -> str | None:
-        return None  # links are ours: they die with the media, and say name, type and hash (docs/decisions/0013)
+    def sign(self, key: str, expires: datetime) -> str | None:
+        left = expires - datetime.now(UTC)
+        if left <= timedelta() or isinstance(self._store, MemoryStore):
+            return None
+        try:
+            return str(_translated(obstore.sign, self._store, "GET", keys.checked(key), left))
+        except Unavailable:  # an identity of the machine, that may not sign
+            return None
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectStat]:
         if not prefix.endswith("/"):
