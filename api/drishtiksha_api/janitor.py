@@ -19,8 +19,7 @@ from drishtiksha.database.media import MediaStore
 from drishtiksha.database.session import Database
 from drishtiksha.database.upkeep import JANITOR, exclusively
 from drishtiksha.domain.errors import DrishtikshaError
-from drishtiksha.objects import ObjectStat, keys
-from drishtiksha.objects.local import LocalObjects
+from drishtiksha.objects import Objects, ObjectStat, keys
 
 log = structlog.get_logger()
 
@@ -38,7 +37,7 @@ class Janitor:
         self,
         database: Database,
         media: MediaStore,
-        objects: LocalObjects,
+        objects: Objects,
         grace: timedelta = GRACE,
         keep_events: float = KEPT_EVENTS,
     ) -> None:

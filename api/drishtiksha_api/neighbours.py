@@ -13,8 +13,8 @@ from fastapi import Request
 from drishtiksha import settings
 from drishtiksha.bus import Bus
 from drishtiksha.database.session import Database
-from drishtiksha.domain.errors import BadSettings
-from drishtiksha.objects.local import LocalObjects
+from drishtiksha.objects import Objects
+from drishtiksha.objects.providers import open_objects
 from drishtiksha.signing import SigningKeys
 
 
@@ -24,7 +24,7 @@ class Neighbours:
 
     database: Database
     bus: Bus
-    objects: LocalObjects
+    objects: Objects
     keys: SigningKeys
     url_lifetime: float
 
@@ -37,9 +37,7 @@ class Neighbours:
 def open_neighbours(process: str) -> Neighbours:
     """Clients for PostgreSQL, Redis and the object store. Raises BadSettings."""
     database, redis = settings.load(settings.Database), settings.load(settings.Redis)
-    storage, signing = settings.load(settings.Storage), settings.load(settings.Signing)
-    if storage.provider != "local":
-        raise BadSettings(f"STORAGE_PROVIDER: {storage.provider!r} is not known here; use local")
+    signing = settings.load(settings.Signing)
     return Neighbours(
         database=Database(
             database.url.get_secret_value(),
@@ -48,7 +46,7 @@ def open_neighbours(process: str) -> Neighbours:
             application=process,
         ),
         bus=Bus(redis.url.get_secret_value()),
-        objects=LocalObjects(storage.local_path.resolve()),
+        objects=open_objects(),
         keys=SigningKeys(signing.keys.get_secret_value()),
         url_lifetime=signing.url_lifetime,
     )

@@ -95,7 +95,7 @@ def look(dotenv: Path, groups: Iterable[type[Group]]) -> Found:
     from drishtiksha.domain.errors import BadSettings
     from drishtiksha.names import is_service_link, retired
     from drishtiksha.reading import BadGroup, from_anywhere, from_file, load, names_of, secrets_folder
-    from drishtiksha.settings import GROUPS, ML, Operator, check_names
+    from drishtiksha.settings import BUCKETS, GROUPS, ML, Operator, check_names
 
     found, groups = Found(), list(groups)
     try:
@@ -116,8 +116,9 @@ def look(dotenv: Path, groups: Iterable[type[Group]]) -> Found:
         found.wrong(str(error) + _meant(str(error), known))
     _names_of_the_file(found, from_file(dotenv), dotenv)
 
-    # Every group, as its process would read it.
-    for group in groups:
+    # Every group, as its process would read it; of the buckets only the one that was chosen.
+    chosen = BUCKETS.get(all_names.get("STORAGE_PROVIDER", ""))
+    for group in (one for one in groups if one is chosen or one not in BUCKETS.values()):
         try:
             load(group, dotenv)
         except BadGroup as error:

@@ -129,7 +129,9 @@ def secret_files() -> dict[str, str]:
 
 
 def _sentence(group: type[Group], where: tuple[int | str, ...], message: str, kind: str) -> str:
-    field = group.model_fields.get(str(where[0])) if where else None
+    if not where:  # of several settings together: the sentence names them
+        return message.removeprefix("Value error, ")
+    field = group.model_fields.get(str(where[0]))
     name = spellings(field)[0] if field else ".".join(map(str, where))
     if kind == "missing":
         return f"{name} is not set"

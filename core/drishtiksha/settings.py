@@ -14,14 +14,19 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
+from .buckets import GCS, S3, Azure
 from .domain.errors import BadSettings
 from .names import OTHER_NAMES, is_service_link, retired
 from .reading import CommaList, Group, Networks, Seconds, from_anywhere, load, names_of, seconds
 from .urls import http_url, redis_url, sqlalchemy_url
 
 __all__ = [
+    "BUCKETS",
+    "GCS",
     "GROUPS",
     "READ_BY",
+    "S3",
+    "Azure",
     "CommaList",
     "Group",
     "Networks",
@@ -110,7 +115,7 @@ class Signing(Group):
 
 
 class Storage(Group):
-    """Where the original bytes and the artifacts are kept."""
+    """Where the original bytes and the artifacts are kept: `drishtiksha.objects.providers` knows the names."""
 
     provider: str = Field(default="local", validation_alias="STORAGE_PROVIDER")
     """Which object store keeps the bytes."""
@@ -257,19 +262,23 @@ class Operator(Group):
         return http_url(value)
 
 
-_STORES = (Process, Database, Redis, Signing, Storage)
+BUCKETS: Mapping[str, type[Group]] = {"s3": S3, "gcs": GCS, "azure": Azure}
+"""By STORAGE_PROVIDER what is read beside it."""
+STORES: tuple[type[Group], ...] = (Storage, *BUCKETS.values())
+"""What whoever opens the object store may need, whichever it is."""
+_GROUND: tuple[type[Group], ...] = (Process, Database, Redis, Signing, *STORES)
 
 READ_BY: Mapping[str, tuple[type[Group], ...]] = {
-    "api": (*_STORES, Auth, ML, Kubernetes, Http, Metrics),
-    "door": (*_STORES, Door, Metrics),
+    "api": (*_GROUND, Auth, ML, Kubernetes, Http, Metrics, Retention),
+    "door": (*_GROUND, Door, Metrics),
     "operator": (Process, Database, Redis, Signing, ML, Kubernetes, Operator, Metrics),
     "migrate": (Process, Database),
-    "verify": (Database, Kubernetes, Storage, Operator, Retention),
+    "verify": (Database, Kubernetes, *STORES, Operator, Retention),
 }
 """The groups that each process reads. Secrets of other groups need not be given to it."""
 
 GROUPS: tuple[type[Group], ...] = (
-    Process, Database, Redis, Auth, Signing, Storage, ML, Kubernetes, Http, Door, Metrics, Retention, Operator,
+    Process, Database, Redis, Auth, Signing, *STORES, ML, Kubernetes, Http, Door, Metrics, Retention, Operator,
 )  # fmt: skip
 
 

@@ -16,8 +16,8 @@ import structlog
 
 from drishtiksha.domain.errors import DrishtikshaError
 from drishtiksha.domain.media import MAX_DESCRIPTION, Probe, clean_filename
-from drishtiksha.objects import Stored, keys
-from drishtiksha.objects.local import LocalObjects
+from drishtiksha.objects import Objects, Stored, keys
+from drishtiksha.objects.at_hand import at_hand
 from drishtiksha_api.problems import Problem, invalid, too_large, unsupported_type
 
 from .form import Part, parts
@@ -29,6 +29,8 @@ log = structlog.get_logger()
 FILE_FIELDS = frozenset({"file", "media"})
 _FORM_OVERHEAD = 64 * 1024
 """Bytes that a form may have beside its file: boundaries, headers, a description."""
+_LOOKED_AT = 2
+"""Files that are looked at together, and so the copies on this machine's disk, where the store is elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,11 @@ class Received:
 class Intake:
     """Takes uploads of at most `limit` bytes into the object store."""
 
-    def __init__(self, objects: LocalObjects, prober: Prober, limit: int) -> None:
+    def __init__(self, objects: Objects, prober: Prober, limit: int) -> None:
         self._objects = objects
         self._prober = prober
         self._limit = limit
+        self._desks = asyncio.Semaphore(_LOOKED_AT)
 
     async def receive(
         self, media_id: uuid.UUID, content_type: str, content_length: int | None, body: AsyncIterator[bytes]
@@ -60,7 +63,7 @@ class Intake:
         key = keys.original(str(media_id))
         try:
             filename, description, stored, sniffed = await self._store(key, content_type, self._bounded(body))
-            probe = await self._examine(key, sniffed)
+            probe = await self._examine(key, stored, sniffed)
         except BaseException:
             await self.discard(key)
             raise
@@ -103,9 +106,10 @@ class Intake:
             raise Problem("FILE_REQUIRED", "A file is required.")
         return found[0], description, found[1], found[2]
 
-    async def _examine(self, key: str, sniffed: str) -> Probe:
+    async def _examine(self, key: str, stored: Stored, sniffed: str) -> Probe:
         try:
-            return await self._prober.probe(self._objects.path(key))
+            async with self._desks, at_hand(self._objects, key, stored) as path:
+                return await self._prober.probe(path)
         except NotMedia as refused:
             if refused.undecodable:
                 raise Problem("UNDECODABLE", "The file cannot be decoded; it may be damaged.") from None

@@ -13,7 +13,7 @@ from .. import kubeconfig, settings
 from ..database.session import Database
 from ..domain.errors import BadSettings
 from ..kube import Kube
-from ..objects.local import LocalObjects
+from ..objects.providers import open_objects
 from .audit import Places
 from .limits import Limits, limits
 
@@ -36,12 +36,7 @@ async def open_places(
         kube, namespace = None, settings.load(settings.Kubernetes).namespace
         if "kubernetes" not in without:
             kube = await stack.enter_async_context(Kube(kubeconfig.connect(), agent="drishtiksha-verify"))
-        objects = None
-        if "objects" not in without:
-            storage = settings.load(settings.Storage)
-            if storage.provider != "local":
-                raise BadSettings(f"STORAGE_PROVIDER: {storage.provider!r} is not known here; leave objects out")
-            objects = LocalObjects(storage.local_path.resolve())
+        objects = None if "objects" in without else open_objects()
         database = Database(url, pool_size=1, statement_timeout=STATEMENT_TIMEOUT, application="verify")
         stack.push_async_callback(database.close)
         yield Places(database, kube, namespace, objects), allowed

@@ -1,5 +1,6 @@
 """`drishtiksha-migrate`: bring the schema to head, once per deployment, under an advisory lock.
 
+`drishtiksha-migrate objects` moves the bytes to another object store: `drishtiksha.relocation` does that.
 The scripts stand in `migrations/` of a source tree, or inside the installed package.
 """
 
@@ -78,12 +79,22 @@ def _wait_for(url: str) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: `drishtiksha-migrate [--to REVISION] [--downgrade]`. Exit 2 for bad settings, 1 for a failure."""
-    parser = argparse.ArgumentParser(prog="drishtiksha-migrate", description="Bring the database schema to head.")
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["objects"]:
+        from ..relocation import command as relocation
+
+        relocation.main(words[1:])
+        return
+    parser = argparse.ArgumentParser(
+        prog="drishtiksha-migrate",
+        description="Bring the database schema to head.",
+        epilog="`drishtiksha-migrate objects --help`: move the bytes to another object store.",
+    )
     parser.add_argument(
         "--to", default="head", help="revision to reach (default: head; with --downgrade: base is empty)"
     )
     parser.add_argument("--downgrade", action="store_true", help="go back instead of forward: data may be lost")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(words)
     logs.configure("migrate")
     try:
         url = settings.load(settings.Database).url.get_secret_value()

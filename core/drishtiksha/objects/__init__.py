@@ -1,7 +1,8 @@
 """Object storage behind one protocol: where the original bytes and the artifacts of a media are kept.
 
-`local.py` is the store on a disk; the api and the door use whichever store the settings name. Keys are made by us
-(`keys.py`), never from anything a client sent. Rows in the database say which objects exist; a store only keeps bytes.
+`local.py` is the store on a disk, `remote.py` the one in a bucket; `providers.py` opens whichever the settings name.
+Keys are made by us (`keys.py`), never from anything a client sent. Rows in the database say which objects exist; a
+store only keeps bytes.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class ObjectStat:
 
 
 class Objects(Protocol):
-    """The six verbs of object storage. All raise `Unavailable("objects")` when the store does not answer."""
+    """The verbs of object storage. All raise `Unavailable("objects")` when the store does not answer."""
 
     async def put(self, key: str, chunks: AsyncIterator[bytes]) -> Stored:
         """Store a stream. When this returns the bytes are durable; when it raises, nothing is left under the key."""
@@ -54,10 +55,21 @@ class Objects(Protocol):
         """Remove one object; one that is not there is fine."""
         ...
 
-    def sign(self, key: str, expires: datetime, filename: str) -> str | None:
-        """An address that serves the object itself until `expires`; None when the api has to serve it."""
+    def sign(self, key: str, expires: datetime) -> str | None:
+        """An address of the store's own that serves the object until `expires`; None when only we can serve it.
+
+        It may ask a neighbour for the key to sign with: call it in a thread.
+        """
         ...
 
     def list(self, prefix: str) -> AsyncIterator[ObjectStat]:
         """All objects whose key begins with `prefix`, which ends at a `/`; in no particular order."""
+        ...
+
+    async def check(self) -> None:
+        """Raises Unavailable when the store could not take an upload now. Asked by `/readyz`, every few seconds."""
+        ...
+
+    async def sweep(self, older_than: float) -> int:
+        """Remove unfinished writes that nobody touched for `older_than` seconds; how many."""
         ...

@@ -105,7 +105,7 @@ class LocalObjects:
     async def delete(self, key: str) -> None:
         await _translated(_remove, self.path(key), self._root)
 
-    def sign(self, key: str, expires: datetime, filename: str) -> str | None:
+    def sign(self, key: str, expires: datetime) -> str | None:
         return None  # a folder has no address of its own: the api serves the bytes
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectStat]:
