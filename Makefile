@@ -67,10 +67,10 @@ test: control-plane ## all default tests, the end-to-end ones on a real control 
 test-e2e: control-plane ## only the end-to-end tests
 	$(BIN)/pytest -m e2e
 
-test-kill: control-plane ## a SIGKILL at each executed line of the stories, and of each process (half an hour)
+test-kill: control-plane ## a SIGKILL at each executed line of the stories, and of each process (three quarters of an hour)
 	$(BIN)/pytest -m kill
 
-test-soak: control-plane ## a seeded soak of everything, ambiguous commits, lost connections, storms, large worlds (an hour)
+test-soak: control-plane ## a seeded soak of everything, ambiguous commits, lost connections, storms, large worlds (two hours)
 	$(BIN)/pytest -m soak
 
 prove-red: control-plane ## break the platform on purpose, fault by fault, in a copy: the tests must see it
