@@ -309,9 +309,10 @@ async def told(house: House) -> Outcome:
         if heard != list(range(1, last + 1)):
             raise Dishonest(f"told {heard} of {last}")
     finally:
-        for ear in ears:
-            ear.cancel()
-        await asyncio.gather(*ears, return_exceptions=True)
+        while deaf := [ear for ear in ears if not ear.done()]:  # a library may have taken one for its own
+            for ear in deaf:
+                ear.cancel()
+            await asyncio.wait(deaf, timeout=1.0)
         await bus.close()
     return await ending(person)
 
