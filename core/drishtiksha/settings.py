@@ -105,6 +105,8 @@ class Storage(Group):
 
     provider: str = Field(default="local", validation_alias="STORAGE_PROVIDER")
     local_path: Path = Field(default=Path("objects"), validation_alias="LOCAL_STORAGE_PATH")
+    redirect: Seconds | None = Field(default=None, le=3600, validation_alias="DRISHTIKSHA_STORAGE_REDIRECT")
+    """Who asks for bytes is sent to the store's own address, good for so long. Unset: we serve them ourselves."""
 
 
 Folder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")]
