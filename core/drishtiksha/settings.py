@@ -255,11 +255,14 @@ class Operator(Group):
     real_to: float = Field(default=0.4, ge=0, le=1, validation_alias="DRISHTIKSHA_REAL_TO")
 
 
-STORES: tuple[type[Group], ...] = (Storage, S3, GCS, Azure)
-"""What whoever opens the object store may need, whichever it is."""
 GROUPS: tuple[type[Group], ...] = (
-    Database, Redis, Auth, Signing, *STORES, ML, Kubernetes, Http, Door, Metrics, Retention, Operator,
+    Database, Redis, Auth, Signing, Storage, ML, Kubernetes, Http, Door, Metrics, Retention, Operator,
 )  # fmt: skip
+
+BUCKETS: tuple[type[Group], ...] = (S3, GCS, Azure)
+"""Each is loaded only where it is the chosen store."""
+STORES: tuple[type[Group], ...] = (Storage, *BUCKETS)
+"""What whoever opens the object store may need, whichever it is."""
 
 OTHER_NAMES = frozenset(
     {
@@ -305,7 +308,7 @@ def load(group: type[GroupT]) -> GroupT:
 def check_names(environment: Mapping[str, str] | None = None) -> list[str]:
     """Refuse unknown DRISHTIKSHA_ names (BadSettings); return one sentence for each retired name that is set."""
     environment = os.environ if environment is None else environment
-    known = OTHER_NAMES | {str(f.validation_alias) for g in GROUPS for f in g.model_fields.values()}
+    known = OTHER_NAMES | {str(f.validation_alias) for g in GROUPS + BUCKETS for f in g.model_fields.values()}
     unknown = sorted(n for n in environment if n.startswith("DRISHTIKSHA_") and n not in known and "_TEST_" not in n)
     if unknown:
         raise BadSettings(f"unknown setting {', '.join(unknown)}: check the spelling, or unset it")
