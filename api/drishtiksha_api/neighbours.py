@@ -27,6 +27,8 @@ class Neighbours:
     objects: Objects
     keys: SigningKeys
     url_lifetime: float
+    redirect: float | None = None
+    """Seconds for which an address of the store's own is good, where clients are sent there for bytes."""
 
     async def close(self) -> None:
         """Close all connections."""
@@ -49,6 +51,7 @@ def open_neighbours(process: str) -> Neighbours:
         objects=open_objects(),
         keys=SigningKeys(signing.keys.get_secret_value()),
         url_lifetime=signing.url_lifetime,
+        redirect=settings.load(settings.Storage).redirect,
     )
 
 

@@ -121,6 +121,8 @@ class Storage(Group):
     """Which object store keeps the bytes."""
     local_path: Path = Field(default=Path("objects"), validation_alias="LOCAL_STORAGE_PATH")
     """The folder of the provider `local`; api and door must see the same one."""
+    redirect: Seconds | None = Field(default=None, le=3600, validation_alias="DRISHTIKSHA_STORAGE_REDIRECT")
+    """Who asks for bytes is sent to the bucket's own address, good for so long. Unset: we serve them ourselves."""
 
 
 class ML(Group):

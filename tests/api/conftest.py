@@ -20,6 +20,7 @@ from drishtiksha.database.media import Quota
 from drishtiksha.database.runs import FrozenModel, Runs
 from drishtiksha.database.session import Database
 from drishtiksha.kube import KubeError
+from drishtiksha.objects import Objects
 from drishtiksha.objects.local import LocalObjects
 from drishtiksha.settings import sqlalchemy_url
 from drishtiksha.signing import SigningKeys
@@ -124,11 +125,17 @@ class World:
 
 
 @pytest.fixture
-async def world(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[World]:
+def objects(tmp_path: Path) -> Objects:
+    """Where the world keeps its bytes; a module with a fixture of this name keeps them elsewhere."""
+    return LocalObjects(tmp_path / "objects")
+
+
+@pytest.fixture
+async def world(database_url: str, redis_url: str, tmp_path: Path, objects: Objects) -> AsyncIterator[World]:
     around = Neighbours(
         database=Database(sqlalchemy_url(database_url), pool_size=5),
         bus=Bus(redis_url),
-        objects=LocalObjects(tmp_path / "objects"),
+        objects=objects,
         keys=SigningKeys("k1:" + "k" * 40),
         url_lifetime=3600.0,
     )

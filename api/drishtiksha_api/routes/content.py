@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Query, Request
@@ -37,7 +39,7 @@ async def original(
     row = await _permitted(request, media_id, expires, key, signature)
     disposition = "attachment" if download == "1" else "inline"
     served = Served(row.object_key, row.size, row.sha256, row.mimetype, row.filename, disposition)
-    return await serve(request, neighbours_of(request).objects, served)
+    return await _bytes(request, served)
 
 
 @router.get("/{media_id}/artifacts/{artifact_id}")
@@ -57,7 +59,7 @@ async def artifact(
         raise media_not_found()
     disposition = "attachment" if download == "1" else "inline"
     served = Served(found.key, found.size, found.sha256, found.mimetype, found.name, disposition)
-    return await serve(request, neighbours_of(request).objects, served)
+    return await _bytes(request, served)
 
 
 async def _permitted(
@@ -79,6 +81,17 @@ async def _permitted(
     if row is None:
         raise media_not_found()
     return row
+
+
+async def _bytes(request: Request, served: Served) -> Response:
+    """The bytes, or the way to them where the settings say so. A name to save under, and a HEAD, only we can give."""
+    around = neighbours_of(request)
+    if around.redirect is not None and served.disposition == "inline" and not request.scope.get("drishtiksha.head"):
+        expires = datetime.now(UTC) + timedelta(seconds=around.redirect)
+        address = await asyncio.to_thread(around.objects.sign, served.key, expires)
+        if address is not None:
+            return Response(status_code=302, headers={"Location": address, "Cache-Control": "private, no-store"})
+    return await serve(request, around.objects, served)
 
 
 def _belongs(key: str, media_id: str) -> bool:

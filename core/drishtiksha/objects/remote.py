@@ -43,8 +43,6 @@ _HELD = 32 * 1024 * 1024
 _PAGE = 500
 _THREADS = 32
 """Requests at a time; more wait for a thread, and their time runs."""
-_ATTEMPTS = 2
-"""How often one range is asked for when its bytes are cut off; the library repeats only what was not begun."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -113,6 +111,8 @@ class RemoteObjects:
                     _range, self._store, name, at, at + step if end is None else min(at + step, end), version
                 )
                 end = size if end is None else min(end, size)
+                if not block and at < end:
+                    raise Unavailable("objects", "The object store gave less than there is.")
                 at += len(block)
                 if block:
                     yield block
@@ -236,19 +236,16 @@ def _range(store: Any, key: str, start: int, end: int, version: str | None) -> t
     options: Any = {"range": (start, end)}
     if version is not None:
         options["if_match"] = version
-    for left in reversed(range(_ATTEMPTS)):
-        try:
-            answer = obstore.get(store, key, options=options)
-            return bytes(answer.bytes()), answer.meta["size"], answer.meta["e_tag"]
-        except FileNotFoundError:
-            raise
-        except (BaseError, OSError):
-            found = obstore.head(store, key)  # behind the end there is no range, and stores call that an error
-            if start >= found["size"]:
-                return b"", found["size"], found["e_tag"]
-            if not left:
-                raise
-    raise AssertionError
+    try:
+        answer = obstore.get(store, key, options=options)
+        return bytes(answer.bytes()), answer.meta["size"], answer.meta["e_tag"]
+    except FileNotFoundError:
+        raise
+    except (BaseError, OSError):
+        found = obstore.head(store, key)  # behind the end there is no range, and stores call that an error
+        if start >= found["size"]:
+            return b"", found["size"], found["e_tag"]
+        raise
 
 
 def _next(pages: Iterator[Any]) -> Any:

@@ -83,6 +83,11 @@ def test_the_bucket_stands_where_the_server_looks_for_it(environment, more: dict
     assert SECRET not in signed
 
 
+def test_the_names_of_all_buckets_are_known_whichever_is_chosen() -> None:
+    names = [str(field.validation_alias) for group in settings.BUCKETS.values() for field in group.model_fields.values()]
+    assert settings.check_names(dict.fromkeys(names, "x")) == []
+
+
 def test_an_azure_container_opens(environment) -> None:
     environment(AZURE)
     opened = open_objects()

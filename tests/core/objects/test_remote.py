@@ -14,7 +14,7 @@ import pytest
 import structlog
 from fault_proxy import FaultProxy, Wire
 from obstore.store import MemoryStore, S3Store
-from s3_server import ACCESS, BUCKET, SECRET, S3Server
+from s3_server import ACCESS, BUCKET, SECRET, S3Server, throwaway_s3
 
 from drishtiksha.domain.errors import Unavailable
 from drishtiksha.objects import ObjectMissing, Objects, keys
@@ -33,6 +33,13 @@ async def stream(data: bytes, step: int = 300_000) -> AsyncIterator[bytes]:
 
 async def read(objects: Objects) -> bytes:
     return b"".join([block async for block in objects.get(KEY)])
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3Server]:
+    """A server of this module's own: its tests look at everything that lies there."""
+    with throwaway_s3() as server:
+        yield server
 
 
 @pytest.fixture
@@ -176,18 +183,34 @@ async def test_the_parts_of_a_broken_and_of_a_cancelled_upload_are_taken_back(s3
     assert s3.files() == []
 
 
+class CutOnce(Wire):
+    """One answer ends in its middle; the others are whole."""
+
+    def __init__(self, left: list[int]) -> None:
+        self._left = left
+
+    def client_said(self, data: bytes) -> tuple[bytes, bool]:
+        return data, False
+
+    def server_said(self, data: bytes) -> tuple[bytes, bool]:
+        before = self._left[0]
+        self._left[0] -= len(data)
+        return data, before > 0 >= self._left[0]
+
+
 @pytest.mark.s3
-async def test_a_download_that_is_cut_is_asked_for_again(behind: RemoteObjects, proxy: FaultProxy) -> None:
-    data = os.urandom(5_000_000)
-    await behind.put(KEY, stream(data))
-    got = b""
-    async for block in behind.get(KEY):
-        got += block
-        proxy.cut_all()
-    assert got == data
-    proxy.to_client.cut_after = 1_000_000  # of each connection: no block comes whole
-    with pytest.raises(Unavailable):
-        await read(behind)
+async def test_a_download_that_is_cut_goes_on_and_one_that_stays_cut_is_unavailable(s3: S3Server) -> None:
+    honest, data = store(s3.url), os.urandom(5_000_000)
+    await honest.put(KEY, stream(data))
+    left = [1_000_000]
+    with FaultProxy.before(s3.url, lambda: CutOnce(left)) as proxy:
+        assert await read(store(proxy.instead_of(s3.url))) == data
+        assert proxy.cuts == 1
+    with FaultProxy.before(s3.url) as proxy:
+        proxy.to_client.cut_after = 1_000_000  # of each connection: no block comes whole
+        with pytest.raises(Unavailable):
+            await read(store(proxy.instead_of(s3.url)))
+    await honest.delete(KEY)
 
 
 @pytest.mark.s3
