@@ -74,7 +74,8 @@ def test_a_fresh_env_satisfies_every_process(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1/0")
     monkeypatch.chdir(tmp_path)
     for group in settings.GROUPS:
-        settings.load(group)
+        if group not in settings.BUCKETS.values():
+            settings.load(group)
 
 
 def test_the_callers_environment_wins_but_for_names_that_shells_set_by_themselves(tmp_path: Path) -> None:
