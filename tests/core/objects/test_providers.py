@@ -84,7 +84,9 @@ def test_the_bucket_stands_where_the_server_looks_for_it(environment, more: dict
 
 
 def test_the_names_of_all_buckets_are_known_whichever_is_chosen() -> None:
-    names = [str(field.validation_alias) for group in settings.BUCKETS.values() for field in group.model_fields.values()]
+    names = [
+        str(field.validation_alias) for group in settings.BUCKETS.values() for field in group.model_fields.values()
+    ]
     assert settings.check_names(dict.fromkeys(names, "x")) == []
 
 
