@@ -150,6 +150,7 @@ async def test_a_result_that_drips_gives_its_place_back_in_time(
             await client.say(head("PUT", "/internal/v1/attempt/result", token, 100_000))
             group.create_task(client.drip(b" " * 100_000, 0.02))
             dripping.append(asyncio.create_task(refused(client)))
+        await asyncio.sleep(SHORT / 2)  # until all of them hold their places
         turned_away = 0
         while (answer := await _hand_in(door, honest, result))[0] == 503:
             turned_away += 1
