@@ -44,13 +44,14 @@ def dev(names: Names = None, home: Home = None) -> None:
     folder = state.find_home(home).absolute()
     control = Control(folder)
     ran_before = control.running()
+    shown = list(names or CODE)
+    sources = Sources(CODE, shown)  # before anything imports them: what changes from now on is seen
     with plainly():
         try:
             _up(folder, names or ())
-            shown = list(names or CODE)
             typer.echo(f"Logs of {', '.join(shown)} follow; Ctrl-C ends them.")
             threading.Thread(target=_print_logs, args=(folder, shown), daemon=True).start()
-            _keep_restarting(control, Sources(CODE, shown))
+            _keep_restarting(control, sources)
         except KeyboardInterrupt:
             typer.echo()
         finally:
