@@ -1,4 +1,4 @@
-"""Collects what nobody needs, hourly, one replica at a time: bytes without a row, and events, keys and looks of old.
+"""Collects what nobody needs, hourly, one replica at a time: bytes without a row, and events, keys, looks and tokens of old.
 
 Bytes go once they are older than a grace period: an upload stores its bytes before its row, and may take its time.
 """
@@ -18,6 +18,7 @@ from drishtiksha.database.idempotency import Claims
 from drishtiksha.database.media import MediaStore
 from drishtiksha.database.session import Database
 from drishtiksha.database.upkeep import JANITOR, exclusively
+from drishtiksha.database.users import Users
 from drishtiksha.domain.errors import DrishtikshaError
 from drishtiksha.objects import Objects, ObjectStat, keys
 
@@ -49,6 +50,7 @@ class Janitor:
         self._events = Events(database)
         self._history = HealthHistory(database)
         self._claims = Claims(database)
+        self._users = Users(database)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -67,6 +69,7 @@ class Janitor:
             if not mine:
                 return 0
             await self._claims.forget_old()
+            await self._users.forget_expired()
             await self._events.prune(self._keep_events)
             await self._history.forget()
             removed = await self._objects.sweep(self._grace.total_seconds())

@@ -12,10 +12,11 @@ from typing import Any
 
 import api_samples as samples
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, text, update
 
 from drishtiksha.database.outbox import Outbox
 from drishtiksha.database.runs import Runs
+from drishtiksha.database.tables import Session
 from drishtiksha.database.upkeep import JANITOR, exclusively, schema_version
 from drishtiksha.kube import KubeForbidden, KubeInvalid, KubeThrottled, KubeUnavailable
 from drishtiksha.resources import NotOurs
@@ -196,6 +197,20 @@ async def test_the_janitor_takes_old_orphans_and_nothing_else(world: Any) -> Non
     assert await janitor.once() == 1
     assert sorted(world.stored_files()) == sorted([kept, young])
     assert old not in world.stored_files()
+
+
+async def test_the_janitor_forgets_tokens_whose_time_has_passed_and_no_other(world: Any) -> None:
+    ada, gone = await world.person(), await world.person()
+    async with world.around.database.engine.begin() as connection:
+        of_gone = text("user_id = (SELECT id FROM users WHERE email = :email)").bindparams(email=world.people[-1])
+        passed = update(Session).where(of_gone).values(expires_at=func.now() - timedelta(seconds=1))
+        await connection.execute(passed)
+        before = (await connection.execute(text("SELECT count(*) FROM sessions"))).scalar_one()
+    await world.api.janitor.once()
+    async with world.around.database.engine.begin() as connection:
+        assert (await connection.execute(text("SELECT count(*) FROM sessions"))).scalar_one() == before - 1
+    statuses = [(await world.client.get("/api/v1/auth/profile", headers=who)).status_code for who in (ada, gone)]
+    assert statuses == [200, 401]
 
 
 async def test_only_one_janitor_works_at_a_time(world: Any) -> None:

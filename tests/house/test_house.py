@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import figures
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "red"))
@@ -72,8 +73,11 @@ def test_every_fault_to_be_planted_can_be_planted() -> None:
             assert not name or f"def {name.partition('[')[0]}(" in (ROOT / path).read_text(), f"{fault.name}: {name}"
 
 
+@pytest.mark.soak
 def test_the_names_of_the_tests_are_the_same_each_time() -> None:
-    """Two processes share the tests by name (`make test`): a name with a random id or a time in it stops both."""
+    """Two processes share the tests by name (`make test`): a name with a random id or a time in it stops both.
+
+    pytest-xdist compares the names of its processes at each start; this says which name it is."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "--ignore=tests/house", "-p", "no:cacheprovider"]
     seen = []
     for seed in ("1", "2"):
