@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import api_samples as samples
+import psycopg
 import pytest
 from sqlalchemy import func, text, update
 
 from drishtiksha.database.outbox import Outbox
 from drishtiksha.database.runs import Runs
+from drishtiksha.database.session import Database
 from drishtiksha.database.tables import Session
 from drishtiksha.database.upkeep import JANITOR, exclusively, schema_version
+from drishtiksha.domain.errors import Unavailable
 from drishtiksha.kube import KubeForbidden, KubeInvalid, KubeThrottled, KubeUnavailable
 from drishtiksha.resources import NotOurs
+from drishtiksha.settings import sqlalchemy_url
 from drishtiksha_api import dispatcher as dispatching
 from drishtiksha_api.dispatcher import Dispatcher
 from drishtiksha_api.janitor import Janitor
@@ -225,6 +229,34 @@ async def test_only_one_janitor_works_at_a_time(world: Any) -> None:
         assert mine
         assert await janitor.once() == 0
     assert await janitor.once() == 1
+
+
+@pytest.mark.parametrize("statement", ["pg_try_advisory_lock", "pg_advisory_unlock"])
+async def test_a_janitor_whose_lock_could_not_be_let_go_is_in_nobody_s_way(
+    world: Any, database_url: str, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    """PostgreSQL may take the lock, or keep it, and say nothing: then it must go with its connection."""
+    await orphan(world, 7200)
+    database = world.around.database
+    dialect = database.engine.sync_engine.dialect
+    execute, struck = dialect.do_execute, []
+
+    def cancelled(cursor: Any, said: str, parameters: Any, context: Any = None) -> None:
+        if statement in said and not struck:
+            struck.append(said)
+            if "try" in statement:
+                execute(cursor, said, parameters, context)
+            raise psycopg.errors.QueryCanceled("canceling statement due to statement timeout")
+        execute(cursor, said, parameters, context)
+
+    monkeypatch.setattr(dialect, "do_execute", cancelled)
+    with pytest.raises(Unavailable):
+        async with exclusively(database, JANITOR):
+            pass
+    other = Database(sqlalchemy_url(database_url))
+    async with exclusively(other, JANITOR) as mine:
+        assert (len(struck), mine) == (1, True)
+    await other.engine.dispose()
 
 
 async def test_the_schema_s_version_is_that_of_the_last_migration(world: Any) -> None:

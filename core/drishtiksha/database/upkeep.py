@@ -14,6 +14,7 @@ from .session import Database
 
 JANITOR = 0x6A616E69746F72
 """Lock of the janitor of orphan bytes."""
+_LOCK, _UNLOCK = text("SELECT pg_try_advisory_lock(:lock)"), text("SELECT pg_advisory_unlock_all()")
 
 
 async def schema_version(database: Database) -> str | None:
@@ -30,15 +31,24 @@ async def schema_version(database: Database) -> str | None:
 
 @asynccontextmanager
 async def exclusively(database: Database, lock: int) -> AsyncIterator[bool]:
-    """Hold an advisory lock for the time of the block; False when somebody else holds it. Raises Unavailable."""
+    """Hold an advisory lock for the time of the block; False when somebody else holds it. Raises Unavailable.
+
+    The lock is the connection's: one that may still hold it is closed, and not given back to the pool.
+    """
     try:
         async with database.engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
-            got = bool((await connection.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": lock})).scalar())
+            held = True
             try:
-                yield got
+                held = bool((await connection.execute(_LOCK, {"lock": lock})).scalar())
+                try:
+                    yield held
+                finally:
+                    if held:
+                        await connection.execute(_UNLOCK)
+                        held = False
             finally:
-                if got:
-                    await connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": lock})
+                if held:
+                    await connection.invalidate()
     except DBAPIError as error:
         raise Unavailable("postgres", "The database does not answer.") from error
