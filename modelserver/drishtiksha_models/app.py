@@ -94,7 +94,7 @@ async def _stats(request: Request) -> dict[str, Any]:
     if not await service.loaded(8.0):
         raise Refused(503, "The detectors are still being loaded.", retry_after=5)
     pool = service.pool
-    return stats(service.settings, pool.models or [], pool.inferences, service.uptime, pool.memory_mb)
+    return stats(service.settings, service.models, pool.inferences, service.uptime, pool.memory_mb)
 
 
 async def _healthz() -> dict[str, str]:
@@ -109,7 +109,7 @@ async def _readyz(request: Request) -> Response:
 
 async def _metrics(request: Request) -> str:
     service = _service(request)
-    return metrics(service.pool.models or [], service.answers, service.in_flight, service.pool.crashes)
+    return metrics(service.models, service.answers, service.in_flight, service.pool.crashes)
 
 
 async def _analyze(request: Request) -> Response:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import base64
 import ipaddress
 import json
+import os
 import sys
-import time
 from pathlib import Path
-from typing import Any
+
+from .bundles import command
 
 GRACEFUL = 5
 """Seconds that running answers get at SIGTERM; with the killing of the workers the process is gone within ten."""
-_USAGE, _BAD_MEDIA, _UNAVAILABLE, _INTERNAL = 64, 65, 69, 70
+_USAGE, _UNAVAILABLE = 64, 69
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -31,6 +31,15 @@ def main(argv: list[str] | None = None) -> int:
     one.add_argument("--json", action="store_true", help="the result as the service would answer it")
     one.add_argument("--pictures", type=Path, metavar="FOLDER", help="write the pictures of the evidence there")
     one.set_defaults(run=_run)
+    for each in (listing, one):
+        each.add_argument(
+            "--bundles",
+            type=Path,
+            default=os.environ.get("BUNDLES"),
+            metavar="FOLDER",
+            help="bundles, too (default: BUNDLES)",
+        )
+    command.add_to(commands)
     arguments = parser.parse_args(argv)
     code: int = arguments.run(arguments)
     return code
@@ -70,7 +79,7 @@ def _serve(_arguments: argparse.Namespace) -> int:
 def _list(arguments: argparse.Namespace) -> int:
     from .registry import discover, load
 
-    entries = [load(entry) for entry in discover()]
+    entries = [load(entry) for entry in discover(bundles=_folders(arguments))]
     if arguments.json:
         rows = [{"name": e.name, "version": e.detector.version if e.detector else None, "loaded": e.loaded,
                  "reason": e.reason, "description": e.detector.description if e.detector else None,
@@ -88,51 +97,21 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from . import answer
-    from .decode.identify import identify
-    from .detector import BadMedia, Deadline, DeadlinePassed, Unsupported
     from .registry import discover, load
+    from .running import report_on
 
-    entry = next((load(e) for e in discover() if e.name == arguments.model), None)
+    entry = next((load(e) for e in discover(bundles=_folders(arguments)) if e.name == arguments.model), None)
     if entry is None:
         return _fail(_USAGE, f"there is no detector named {arguments.model}; see: drishtiksha-models list")
     if entry.detector is None or not entry.loaded:
         return _fail(_UNAVAILABLE, f"{entry.name} is not loaded: {entry.reason}")
-    if not arguments.file.is_file():
-        return _fail(_USAGE, f"there is no file {arguments.file}")
-    began = time.monotonic()
-    try:
-        media = identify(arguments.file, arguments.file.name)
-        if media.media_type not in entry.detector.media_types:
-            raise Unsupported(f"{entry.name} does not examine {media.media_type.lower()} files.")
-        examination = entry.detector.examine(media, lambda _progress: None, Deadline(3600))
-    except (BadMedia, Unsupported) as error:
-        return _fail(_BAD_MEDIA, str(error))
-    except DeadlinePassed as error:
-        return _fail(_INTERNAL, str(error))
-    data = answer.data(entry.detector, media, examination, time.monotonic() - began)
-    if arguments.pictures:
-        arguments.pictures.mkdir(parents=True, exist_ok=True)
-        for picture in data["evidence"]["images"]:
-            (arguments.pictures / picture["name"]).write_bytes(base64.b64decode(picture["data"]))
-    print(json.dumps(data, indent=2, ensure_ascii=False) if arguments.json else _in_words(data))
-    return 0
+    return report_on(entry.detector, arguments.file, as_json=arguments.json, pictures=arguments.pictures)
 
 
-def _in_words(data: dict[str, Any]) -> str:
-    """The result for a reader at a terminal."""
-    evidence = data["evidence"]
-    lines = [
-        f"{data['model_name']}  {data['status']}  finding {data['finding']}  ({data['processing_time']:.2f} s)",
-        f"prediction {data['prediction']}, confidence {data['confidence']:.6g}",
-        str(data["note"]),
-    ]
-    lines += [f"  {name}: {value}" for name, value in evidence["facts"].items()]
-    lines += [f"  region {r['label']} at {[round(x) for x in r['box']]}" for r in evidence["regions"]]
-    lines += [f"  curve {s['name']}: {len(s['v'])} values" for s in evidence["series"]]
-    lines += [f"  picture {p['name']}" for p in evidence["images"]]
-    lines += [f"limit: {text}" for text in data["limits"]]
-    return "\n".join(lines)
+def _folders(arguments: argparse.Namespace) -> list[Path]:
+    from .bundles.staging import folders_in
+
+    return folders_in(Path(arguments.bundles)) if arguments.bundles else []
 
 
 def _fail(code: int, sentence: str) -> int:

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ class Failed(Exception):
 class _Worker:
     process: asyncio.subprocess.Process
     hello: dict[str, Any]
+    generation: int
 
     async def ask(self, request: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         """Send one request; returns the last message. Raises Failed CRASHED when the process ends instead."""
@@ -68,6 +69,9 @@ class Pool:
         self._environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         if trust_anchors is not None:
             self._environment["TRUST_ANCHORS"] = str(trust_anchors.resolve())
+        self._bundles: tuple[Path, ...] = ()
+        self._generation = 0
+        """Grows with each set of bundles; workers of an older one end when they have answered."""
         self._crashed: list[str] = []
         self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
         self._alive: set[_Worker | asyncio.subprocess.Process] = set()
@@ -80,9 +84,39 @@ class Pool:
         self.inferences: dict[str, int] = {}
         self.crashes = 0
 
-    def start(self) -> None:
+    def start(self, bundles: Sequence[Path] = ()) -> None:
         """Start the first worker in the background; `ready` is set when it has loaded."""
+        self._bundles = tuple(bundles)
         self._grow()
+
+    async def renew(self, bundles: Sequence[Path], content: Callable[[list[dict[str, Any]]], bool]) -> bool:
+        """Serve these bundles from now on, if a new worker has loaded them and `content` agrees with what it lists.
+
+        Analyses that are under way end as they began. A detector that kills the new worker is left out, with its reason.
+        """
+        crashed: list[str] = []
+        worker = None
+        while worker is None and not self._closed:
+            before = len(crashed)
+            worker = await self._launch(tuple(bundles), crashed, self._generation + 1)
+            if worker is None and len(crashed) == before:
+                return False
+        if worker is None or self._closed or not content(worker.hello["models"]):
+            if worker is not None:
+                _kill(worker.process)
+            return False
+        self._generation, self._bundles, self._crashed = worker.generation, tuple(bundles), crashed
+        self._alive.add(worker)
+        self._count += 1
+        self._welcome(worker)
+        while not self._idle.empty():  # those that have nothing to do are replaced as they are needed
+            old = self._idle.get_nowait()
+            if old.generation != self._generation:
+                self._part(old)
+            else:
+                self._idle.put_nowait(old)
+                break
+        return True
 
     async def examine(
         self, model: str, path: Path, name: str, deadline: float, tell: Callable[[dict[str, Any]], None]
@@ -107,7 +141,7 @@ class Pool:
             log.error("a worker died", model=model, pid=worker.process.pid)
             raise
         finally:
-            self._idle.put_nowait(worker) if finished and not self._closed else self._discard(worker)
+            self._idle.put_nowait(worker) if finished and self._is_current(worker) else self._discard(worker)
         if "error" in message:
             raise Failed(message["error"]["kind"], message["error"]["message"])
         self.inferences[model] = self.inferences.get(model, 0) + 1
@@ -135,9 +169,12 @@ class Pool:
                     worker = await self._idle.get()
             except TimeoutError:
                 raise Failed("DEADLINE", "No worker became free in the time given for this analysis.") from None
-            if worker.process.returncode is None:
+            if worker.process.returncode is None and self._is_current(worker):
                 return worker
             self._discard(worker)
+
+    def _is_current(self, worker: _Worker) -> bool:
+        return not self._closed and worker.generation == self._generation
 
     def _grow(self) -> None:
         self._count += 1
@@ -147,28 +184,40 @@ class Pool:
 
     def _discard(self, worker: _Worker) -> None:
         """End a worker; another is started at once so that requests in the queue are served."""
+        self._part(worker)
+        if not self._closed and self._count < self._size:
+            self._grow()
+
+    def _part(self, worker: _Worker) -> None:
         _kill(worker.process)
         self._alive.discard(worker)
         self._count -= 1
-        if not self._closed:
-            self._grow()
+
+    def _welcome(self, worker: _Worker) -> None:
+        self.models, self.memory_mb = worker.hello["models"], worker.hello["memory_mb"]
+        self.ready.set()
+        self._idle.put_nowait(worker)
 
     async def _begin(self) -> None:
         """Start one worker, again and again with a growing pause, until one has loaded."""
         pause = 0.5
         while not self._closed:
-            worker = await self._launch()
-            if worker is not None:
+            worker = await self._launch(self._bundles, self._crashed, self._generation)
+            if worker is not None and self._is_current(worker):
                 self._alive.add(worker)
-                self.models, self.memory_mb = worker.hello["models"], worker.hello["memory_mb"]
-                self.ready.set()
-                self._idle.put_nowait(worker)
+                self._welcome(worker)
                 return
+            if worker is not None:  # the bundles were renewed meanwhile
+                _kill(worker.process)
+                if self._count > self._size:
+                    self._count -= 1
+                    return
+                continue
             await asyncio.sleep(pause)
             pause = min(pause * 2, 30.0)
 
-    async def _launch(self) -> _Worker | None:
-        """One start. None when it failed; the detector that killed it is left out the next time."""
+    async def _launch(self, bundles: tuple[Path, ...], crashed: list[str], generation: int) -> _Worker | None:
+        """One start. None when it failed; the detector that killed it is added to `crashed`."""
         began = time.monotonic()
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "drishtiksha_models.worker",
@@ -180,12 +229,13 @@ class Pool:
         try:
             if process.stdin is None or process.stdout is None:
                 raise RuntimeError("a worker has pipes")
-            process.stdin.write(frames.pack({"active": self._active, "crashed": self._crashed}))
+            order = {"active": self._active, "crashed": crashed, "bundles": [str(path) for path in bundles]}
+            process.stdin.write(frames.pack(order))
             async with asyncio.timeout(START_LIMIT):
                 while (message := await frames.receive(process.stdout)) is not None:
                     if "hello" in message:
                         log.info("a worker is ready", pid=process.pid, seconds=round(time.monotonic() - began, 2))
-                        return _Worker(process, message["hello"])
+                        return _Worker(process, message["hello"], generation)
                     loading = message.get("loading", loading)
         except TimeoutError:
             log.error("a worker did not load in time", loading=loading)
@@ -196,8 +246,8 @@ class Pool:
             self._alive.discard(process)
         _kill(process)
         log.error("a worker did not start", loading=loading, ending=_ending(await process.wait()))
-        if loading is not None and loading not in self._crashed:
-            self._crashed.append(loading)
+        if loading is not None and loading not in crashed:
+            crashed.append(loading)
         return None
 
 

@@ -1,18 +1,25 @@
-"""Which detectors exist here: one module in `detectors/` is one detector; nothing is registered anywhere else.
+"""Which detectors exist here: one module in `detectors/`, one entry point of another package, or one bundle is one detector.
 
-A module that fails to import, and a detector that fails to load, is listed with its reason and harms no other.
+What cannot be imported, opened or loaded is listed with its reason and harms no other.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
 
 from . import detectors
 from .detector import NAME, Detector, Unloadable
+
+PLUG_INS = "drishtiksha.detectors"
+"""Group of entry points: each names an object like the `DETECTOR` of a module here. They run as this service's own code."""
 
 
 @dataclass
@@ -26,12 +33,19 @@ class Entry:
     load_ms: float | None = field(default=None)
 
 
-def discover(active: Collection[str] = ()) -> list[Entry]:
-    """Every detector in `detectors/`, or those named in `active`, by name, not loaded yet.
+def discover(active: Collection[str] = (), bundles: Sequence[Path] = ()) -> list[Entry]:
+    """Every detector of this package, of plug-ins and of these bundles, or those named in `active`, by name, not loaded yet.
 
-    A name in `active` that no module bears is listed too, so that a misspelling is seen in `/stats`.
+    A name belongs to the first that bears it: nobody else's detector can pass for one of ours. A name in `active` that
+    nobody bears is listed too, so that a misspelling is seen in `/stats`.
     """
-    found = {entry.name: entry for entry in _modules()}
+    found: dict[str, Entry] = {}
+    for entry in (*_modules(), *_plug_ins(), *_bundles(bundles)):
+        if entry.name not in found:
+            found[entry.name] = entry
+        elif entry.detector is not None:
+            taken = f"{entry.name[:56]}.again"
+            found[taken] = Entry(taken, reason=f"another detector is named {entry.name}; choose another name")
     if not active:
         return [found[name] for name in sorted(found)]
     return [found.get(name, Entry(name, reason="there is no detector of this name")) for name in dict.fromkeys(active)]
@@ -62,10 +76,38 @@ def _modules() -> Iterator[Entry]:
     for module in pkgutil.iter_modules(detectors.__path__):
         name = module.name.upper().replace("_", "-")
         try:
-            detector: Detector = importlib.import_module(f"{detectors.__name__}.{module.name}").DETECTOR
-            if not NAME.fullmatch(detector.name) or not detector.media_types or not detector.limits:
-                raise ValueError("it needs a valid name, media types and stated limits")
+            yield _entry(importlib.import_module(f"{detectors.__name__}.{module.name}").DETECTOR)
         except Exception as error:
             yield Entry(name, reason=f"its module cannot be imported: {type(error).__name__}: {error}")
-        else:
-            yield Entry(detector.name, detector)
+
+
+def _plug_ins() -> Iterator[Entry]:
+    for point in sorted(entry_points(group=PLUG_INS), key=lambda each: each.name):
+        try:
+            yield _entry(point.load())
+        except Exception as error:
+            whose = f" of {point.dist.name}" if point.dist else ""
+            why = f"the plug-in{whose} cannot be imported: {type(error).__name__}: {error}"
+            yield Entry(as_name(point.name), reason=why)
+
+
+def _bundles(paths: Sequence[Path]) -> Iterator[Entry]:
+    for path in paths:
+        from .bundles.detector import BundleDetector
+        from .bundles.folder import open_bundle
+
+        try:
+            yield _entry(BundleDetector(open_bundle(path)))
+        except Unloadable as error:
+            yield Entry(as_name(path.name), reason=str(error))
+
+
+def _entry(detector: Any) -> Entry:
+    if not NAME.fullmatch(detector.name) or not detector.media_types or not detector.limits:
+        raise ValueError("it needs a valid name, media types and stated limits")
+    return Entry(detector.name, detector)
+
+
+def as_name(text: str) -> str:
+    """Something that may stand where a model's name stands."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", text).lstrip("._-")[:63] or "unnamed"

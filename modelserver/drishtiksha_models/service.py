@@ -17,6 +17,7 @@ from typing import Any
 
 import structlog
 
+from .bundles.served import Bundles
 from .intake import Refused, Upload
 from .pool import Failed, Pool
 from .progress import Publisher
@@ -40,14 +41,24 @@ class Service:
         self._began = time.monotonic()
         self._publisher: Publisher | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="drishtiksha-models-", ignore_cleanup_errors=True)
+        self._bundles: Bundles | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Service:
         if self.settings.redis_url is not None:
             self._publisher = Publisher(self.settings.redis_url.get_secret_value(), self.settings.progress_channel)
-        self.pool.start()
+        if self.settings.bundles is None:
+            self.pool.start()
+            return self
+        self._bundles = Bundles(self.settings.bundles, self.folder, self.pool)
+        await self._bundles.start()
+        self._watching = asyncio.create_task(self._bundles.watch())
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
         await self.pool.close()
         if self._publisher is not None:
             await self._publisher.close()
@@ -62,6 +73,12 @@ class Service:
     def uptime(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self._began
+
+    @property
+    def models(self) -> list[dict[str, Any]]:
+        """Every detector as a worker has listed it, and the bundles that could not even be given to one."""
+        listed = self.pool.models or []
+        return listed if self._bundles is None else self._bundles.told(listed)
 
     def publish(self, upload: Upload) -> Tell:
         """Progress of this upload to Redis, when there is one and the caller named the media."""
@@ -86,7 +103,7 @@ class Service:
         """Wait shortly for the detectors to be loaded; Refused 503 while they load, 404 or 503 when there is no such."""
         if not await self.loaded(10.0):
             raise Refused(503, "The detectors are still being loaded.", retry_after=5)
-        entry = next((m for m in self.pool.models or [] if m["name"] == model), None)
+        entry = next((m for m in self.models if m["name"] == model), None)
         if entry is None:
             raise Refused(404, f"There is no model named {model!r}.")
         if not entry["loaded"]:

@@ -44,6 +44,8 @@ class ModelService(Group):
     """The channel on that Redis."""
     trust_anchors: Path | None = Field(default=None, validation_alias="TRUST_ANCHORS")
     """PEM file with the root certificates whose C2PA signatures count as trusted."""
+    bundles: Path | None = Field(default=None, validation_alias="BUNDLES")
+    """Folder whose sub-folders are bundles (an ONNX network with its manifest), served beside the detectors; read again when it changes."""
     max_upload_bytes: int = Field(default=150 * 1024 * 1024, ge=1, validation_alias="MAX_UPLOAD_BYTES")
     """The largest file that is examined."""
     workers: int = Field(default_factory=lambda: min(2, os.cpu_count() or 1), ge=1, le=64, validation_alias="WORKERS")
@@ -54,6 +56,13 @@ class ModelService(Group):
     """Seconds for one analysis, waiting included; below the operator's running deadline (30 m)."""
     body_silence: Seconds = Field(default=30.0, validation_alias="BODY_SILENCE")
     """Seconds without a byte after which an upload is given up."""
+
+    @field_validator("bundles")
+    @classmethod
+    def _folder(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            raise ValueError(f"no folder at {value}; make it, it may be empty")
+        return value
 
     @field_validator("trust_anchors")
     @classmethod

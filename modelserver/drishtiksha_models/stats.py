@@ -33,7 +33,7 @@ def stats(
             "type": "cpu",
             "name": platform.processor() or platform.machine(),
             "cores": os.cpu_count(),
-            "cuda_available": False,
+            "cuda_available": any(model["device"] == "cuda" for model in models),
         },
         "system_info": {
             "python_version": platform.python_version(),
@@ -65,7 +65,7 @@ def _model(model: Mapping[str, Any], inferences: int, memory_mb: float) -> dict[
         "loaded": model["loaded"],
         "reason": model["reason"],
         "version": model["version"],
-        "device": "cpu",
+        "device": model["device"],
         "model_path": None,
         "isAudio": MediaType.AUDIO in kinds,
         "isVideo": MediaType.VIDEO in kinds,

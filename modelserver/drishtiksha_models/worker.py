@@ -24,7 +24,7 @@ from drishtiksha import logs
 
 from . import answer, frames
 from .decode.identify import identify
-from .detector import BadMedia, Deadline, DeadlinePassed, Progress, Unsupported
+from .detector import BadMedia, Deadline, DeadlinePassed, Progress, Unloadable, Unsupported
 from .registry import Entry, discover, load
 
 log = structlog.get_logger()
@@ -54,7 +54,8 @@ def main() -> None:
     threading.Thread(target=_read, args=(requests,), daemon=True).start()
 
     order = requests.get()
-    entries = _load_all(order["active"], order["crashed"], send)
+    bundles = [Path(path) for path in order["bundles"]]
+    entries = _load_all(order["active"], order["crashed"], bundles, send)
     send({"hello": {"models": [_listing(e) for e in entries.values()], "memory_mb": _memory_mb()}})
     with contextlib.suppress(BrokenPipeError):
         while True:
@@ -71,6 +72,9 @@ def _serve(entries: dict[str, Entry], request: dict[str, Any], send: Send) -> di
         return {"error": {"kind": "UNSUPPORTED", "message": str(error)}}
     except DeadlinePassed as error:
         return {"error": {"kind": "DEADLINE", "message": str(error)}}
+    except Unloadable as error:  # what was loaded does not work after all
+        log.error("a detector does not work", model=request["model"], error=str(error))
+        return {"error": {"kind": "INTERNAL", "message": str(error)}}
     except MemoryError:
         return {"error": {"kind": "INTERNAL", "message": "The detector ran out of memory."}}
     except Exception:
@@ -108,9 +112,9 @@ def _reporter(model: str, send: Send) -> Callable[[Progress], None]:
     return report
 
 
-def _load_all(active: list[str], crashed: list[str], send: Send) -> dict[str, Entry]:
+def _load_all(active: list[str], crashed: list[str], bundles: list[Path], send: Send) -> dict[str, Entry]:
     entries = {}
-    for entry in discover(active):
+    for entry in discover(active, bundles):
         send({"loading": entry.name})
         entries[entry.name] = load(entry, crashed)
         if not entry.loaded:
@@ -130,6 +134,7 @@ def _listing(entry: Entry) -> dict[str, Any]:
         "loaded": entry.loaded,
         "reason": entry.reason,
         "load_ms": entry.load_ms,
+        "device": getattr(detector, "device", "cpu"),
     }
 
 

@@ -37,6 +37,12 @@ class FaceTracker:
         self._empty = 0 if mesh else self._empty + 1
         return mesh
 
+    def all_in(self, image: NDArray[np.uint8]) -> list[Mesh]:
+        """The mesh of every face in one RGB picture, largest first; what was followed before is forgotten."""
+        self.forget()
+        meshes = [_sure(self._mesh.lay(image, square_of(face))) for face in self._finder.find(image)]
+        return [mesh for mesh in meshes if mesh is not None]
+
     def _follow(self, image: NDArray[np.uint8]) -> Mesh | None:
         if self._where is None:
             return None
