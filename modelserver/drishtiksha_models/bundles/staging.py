@@ -51,7 +51,6 @@ class Staging:
             if self._states.get(name) == state:
                 continue
             self._states[name] = state
-            self.refused.pop(name, None)
             try:
                 proposed[name] = self._copied(path, state)
             except BadBundle as error:
@@ -77,6 +76,9 @@ class Staging:
     def settle(self) -> None:
         """What is proposed is in use from now on; other copies are removed."""
         self.served = dict(self.proposed)
+        for folder, copy in self.served.items():
+            if copy.state == self._states.get(folder):  # its newest; should a worker refuse it, its listing says why
+                self.refused.pop(folder, None)
         kept = {copy.path for copy in self.served.values()}
         for path in self._home.iterdir():
             if path not in kept:
