@@ -186,6 +186,7 @@ class World:
         settings: dict[str, str] | None = None,
         script: dict[str, Any] | None = None,
         models: str | None = None,
+        bundles: Path | None = None,
     ) -> None:
         self.cluster, self.folder, self.namespace, self.database_url = cluster, folder, namespace, database_url
         folder.mkdir(parents=True, exist_ok=True)
@@ -214,8 +215,9 @@ class World:
         specs = [apps.api(self.wiring), apps.door(self.wiring), apps.operator(self.wiring)]
         if script is None:
             served = ProcessSpec(**{**vars(apps.modelserver(self.wiring))})
-            if models is not None:
-                served = ProcessSpec(**{**vars(served), "env": {**served.env, "ACTIVE_MODELS": models}})
+            asked = {"ACTIVE_MODELS": models} if models is not None else {}
+            asked |= {"BUNDLES": str(bundles)} if bundles is not None else {}
+            served = ProcessSpec(**{**vars(served), "env": {**served.env, **asked}})
             specs.append(served)
         else:
             self.script(script)
