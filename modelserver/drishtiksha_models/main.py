@@ -24,6 +24,9 @@ def main(argv: list[str] | None = None) -> int:
     serve.set_defaults(run=_serve)
     listing = commands.add_parser("list", help="the detectors of this installation, and whether they load")
     listing.add_argument("--json", action="store_true", help="one JSON array")
+    listing.add_argument(
+        "--all", action="store_true", help="also families whose weights are not here, and what they need"
+    )
     listing.set_defaults(run=_list)
     one = commands.add_parser("run", help="examine one file with one detector")
     one.add_argument("model", help="name of the detector, like JPEG-GRID-V1")
@@ -77,14 +80,18 @@ def _serve(_arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
+    from .catalogue import REASON, missing
     from .registry import discover, load
 
     entries = [load(entry) for entry in discover(bundles=_folders(arguments))]
+    absent = missing({entry.name for entry in entries}) if arguments.all else []
     if arguments.json:
         rows = [{"name": e.name, "version": e.detector.version if e.detector else None, "loaded": e.loaded,
                  "reason": e.reason, "description": e.detector.description if e.detector else None,
                  "media_types": sorted(map(str, e.detector.media_types)) if e.detector else []}
-                for e in entries]  # fmt: skip
+                for e in entries] + [
+                {"name": f.name, "version": None, "loaded": False, "reason": REASON, "sampler": f.sampler,
+                 "description": None, "media_types": sorted(map(str, f.media_types))} for f in absent]  # fmt: skip
         print(json.dumps(rows, indent=2))
         return 0
     for entry in entries:
@@ -93,6 +100,9 @@ def _list(arguments: argparse.Namespace) -> int:
         print(f"{entry.name:20} {kinds:22} {state}")
         if entry.detector:
             print(f"{'':20} {entry.detector.description}")
+    for family in absent:
+        kinds = ", ".join(sorted(k.lower() for k in family.media_types))
+        print(f"{family.name:20} {kinds:22} not loaded: {REASON}\n{'':20} Sampler: {family.sampler}.")
     return 0
 
 

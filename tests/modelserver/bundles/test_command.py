@@ -54,6 +54,20 @@ def test_the_list_and_run_know_bundles(make: Make, picture: Path, capsys: pytest
     assert main(["run", "STRIPES-V1", str(picture), "--bundles", bundles]) == 0
 
 
+def test_a_family_without_weights_is_listed_only_when_asked_for_and_a_bundle_takes_its_place(
+    make: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["list", "--json"]) == 0
+    assert "bundle required" not in capsys.readouterr().out
+    bundles = str(make(name="MEL-CNN-V2").parent)
+    assert main(["list", "--all", "--json", "--bundles", bundles]) == 0
+    absent = {row["name"]: row for row in json.loads(capsys.readouterr().out) if row["reason"] == "bundle required"}
+    assert "MEL-CNN" not in absent
+    assert (absent["SIGLIP-LSTM"]["loaded"], absent["SIGLIP-LSTM"]["sampler"]) == (False, "frame-sequence")
+    assert main(["list", "--all"]) == 0
+    assert "EFFICIENTNET-B7      image, video           not loaded: bundle required" in capsys.readouterr().out
+
+
 def test_a_change_is_sealed_and_an_unsealed_one_is_found_out(
     make: Make, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
