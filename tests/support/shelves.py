@@ -48,8 +48,9 @@ class Shelf:
         final = status not in ("QUEUED", "PROCESSING")
         await self._do(
             "UPDATE analysis_runs SET status = :s, frozen_at = CASE WHEN :s <> 'QUEUED' THEN now() END,"
-            " finished_at = CASE WHEN :f THEN now() END, verdict = :v WHERE id = :r",
-            {"s": status, "f": final, "v": verdict, "r": new.run_id},
+            " finished_at = CASE WHEN :f THEN now() END, verdict = :v,"
+            " verdict_basis = :b WHERE id = :r",
+            {"s": status, "f": final, "v": verdict, "b": verdict and "CLAIMED", "r": new.run_id},
         )
         await self._do(
             "UPDATE media SET status = :s, created_at = coalesce(:c, created_at) WHERE id = :m",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
@@ -10,7 +10,6 @@ from fastapi.responses import Response
 from drishtiksha.database.events import Events
 from drishtiksha.database.media_search import Library
 from drishtiksha.database.users import Users
-from drishtiksha_api.documentation import refused
 from drishtiksha_api.envelope import success
 from drishtiksha_api.eventstream import HEADERS, MEDIA_TYPE, EventStream, Told, wanted
 from drishtiksha_api.principal import Caller
@@ -24,13 +23,9 @@ from .media import media_id_of
 router = APIRouter(prefix="/api/v1/media", tags=["media"])
 
 _MOST = 1000
-_ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/json": {}, MEDIA_TYPE: {}}},
-    429: refused(429),
-}
 
 
-@router.get("/{media_id}/events", responses=_ANSWERS)
+@router.get("/{media_id}/events")
 async def events(
     request: Request,
     caller: Caller,

@@ -17,7 +17,6 @@ from drishtiksha.domain.analysis import Prediction
 from drishtiksha.domain.media import MediaType
 from drishtiksha.domain.status import RunStatus
 from drishtiksha_api.cursors import MAX_CURSOR, cursor_of, keys_of, moment_of, no_cursor
-from drishtiksha_api.documentation import refused
 from drishtiksha_api.envelope import success, tagged
 from drishtiksha_api.links import Links
 from drishtiksha_api.longpoll import MAX_WAIT, preferred, when_changed
@@ -106,7 +105,7 @@ async def listing(
     return success(data, "Success", headers=headers)
 
 
-@router.get("/{media_id}", responses={429: refused(429)})
+@router.get("/{media_id}")
 async def look(
     request: Request,
     caller: Caller,
