@@ -21,6 +21,8 @@ from api_process import ApiProcess
 from uploads import stage
 
 PER_USER = 20
+_SILENCE = 3.0
+"""Seconds without an event after which none is on its way."""
 
 
 class Ears:
@@ -46,6 +48,13 @@ class Ears:
                 await there.send_str("3")
             elif str(message.data).startswith("42"):
                 self.late.append(time.time() - json.loads(message.data[2:])[1]["data"]["sent"])
+
+    async def quiet(self) -> None:
+        """Until nobody has heard anything for a while."""
+        heard = -1
+        while heard != len(self.late):
+            heard = len(self.late)
+            await asyncio.sleep(_SILENCE)
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -88,7 +97,7 @@ async def measure(of: ApiProcess, users: list[tuple[str, str]], rate: float, sec
             told += 1
             await asyncio.sleep(max(0.0, began + told / rate - clock()))
         took, busy = clock() - began, served.cpu_times()
-        await asyncio.sleep(2)
+        await ears.quiet()
         await ears.close()
         bell.close()
     return {
