@@ -24,6 +24,9 @@ REST_SECONDS = 30.0
 """A body that nobody wants any more, because its request has been answered, may go on so long; then we hang up."""
 READ, ENOUGH = 32 * 1024, 16 * 1024
 """Bytes of one read of the socket (asyncio would take 256 KiB), and of a body that may wait before we stop reading."""
+READ_MOST, READ_ALL = 96 * 1024, 2 * 1024 * 1024
+"""Bytes of one read of a body while few are connected, and of one read of all of them together. Fewer reads cost less,
+and above 128 KiB malloc asks the kernel for the memory of each."""
 UNREAD_SECONDS, MIN_READ = 30.0, 64 * 1024
 """A client that we wait for must take so many bytes of its answer, or all there are, in each span of so many seconds."""
 
@@ -41,7 +44,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        setattr(transport, "max_size", READ)  # noqa: B010 - asyncio has no other way to say it
+        self._read(READ)
         self._wait(HEAD_SECONDS, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -72,6 +75,7 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         if self.cycle is not None:
             self.cycle.transport = cast(asyncio.Transport, _Gently(self))
+        self._read(max(READ, min(READ_MOST, READ_ALL // max(1, len(self.connections)))))
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
@@ -79,6 +83,7 @@ class Connection(HttpToolsProtocol):
             self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
+        self._read(READ)
         self._between, self._head = True, 0
         super().on_message_complete()
         if self._parting:
@@ -110,6 +115,10 @@ class Connection(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._stop_watching()
+
+    def _read(self, size: int) -> None:
+        """The most bytes of one read of the socket from now on."""
+        setattr(self.transport, "max_size", size)  # noqa: B010 - asyncio has no other way to say it
 
     def _wait(self, seconds: float, then: Callable[[], None]) -> None:
         self._stop_waiting()

@@ -82,10 +82,6 @@ class Relay:
         self._listeners: dict[uuid.UUID, dict[str, Listener]] = {}
         self._redis_is_there = False
 
-    def sockets_of(self, user_id: uuid.UUID) -> int:
-        """How many sockets of a user are open here."""
-        return len(self._listeners.get(user_id, {}))
-
     async def add(self, user_id: uuid.UUID, socket: str, last_seq: int | None) -> None:
         """Serve a socket from the event after `last_seq` on; None: from now on."""
         newest = (await self._events.last_seq([user_id])).get(user_id, 0)

@@ -116,7 +116,7 @@ class Sockets:
             raise socketio.exceptions.ConnectionRefusedError(_BAD_TOKEN) from None
         except DrishtikshaError:
             raise socketio.exceptions.ConnectionRefusedError("The service is temporarily unavailable.") from None
-        if self._relay.sockets_of(caller.user_id) >= MAX_SOCKETS:
+        if sum(one.user_id == caller.user_id for one in self._callers.values()) >= MAX_SOCKETS:
             raise socketio.exceptions.ConnectionRefusedError("Too many connections.")
         self._callers[sid] = caller
         # The client learns that it is connected after this handler returned; only then may anything be told.

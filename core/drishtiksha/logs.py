@@ -34,15 +34,26 @@ MAX_VALUE, MAX_EXCEPTION = 2000, 16_000
 """Characters of one value and of a traceback in a line: what a stranger sent may be in it."""
 
 
+_UNSEEN = {
+    code: f"\\u{code:04x}"
+    for codes in ((0x00, 0x20), (0x7F, 0xA0), (0x2028, 0x202F), (0x2066, 0x206A))
+    for code in range(*codes)
+}
+"""Characters that end a line, move a terminal's cursor, or turn the direction of what is read, and how they are shown."""
+_UNSEEN_BUT_LINES = {code: shown for code, shown in _UNSEEN.items() if code not in (0x09, 0x0A)}
+
+
 def cut(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Shorten what is too long: a traceback at its beginning, everything else at its end."""
+    """Shorten what is too long: a traceback at its beginning, everything else at its end. Show what cannot be seen."""
     for key, value in event.items():
         if key == "exception" and isinstance(value, str):
-            event[key] = value[-MAX_EXCEPTION:]
+            event[key] = value[-MAX_EXCEPTION:].translate(_UNSEEN_BUT_LINES)
         elif key != "exc_info" and not isinstance(value, (int, float, type(None))):
             text = value if isinstance(value, str) else repr(value)
             if len(text) > MAX_VALUE:
-                event[key] = f"{text[:MAX_VALUE]}… ({len(text)} characters)"
+                event[key] = f"{text[:MAX_VALUE].translate(_UNSEEN)}… ({len(text)} characters)"
+            elif isinstance(value, str):
+                event[key] = text.translate(_UNSEEN)
     return event
 
 

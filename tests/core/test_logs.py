@@ -55,3 +55,28 @@ def test_what_people_read_stays_short_too() -> None:
     first = lines(PROGRAM, readable=True)[0]
     assert "(1000000 characters)" in first
     assert len(first) < 3 * logs.MAX_VALUE
+
+
+FORGING = """
+import logging, structlog
+from drishtiksha import logs
+logs.configure("api", readable={readable})
+said = "a\\n" + chr(0x1b) + "[31m" + chr(0x9b) + "b" + chr(0x2028) + chr(0x202e) + "c"
+structlog.get_logger().warning(said, path=said)
+logging.getLogger("foreign").warning("two %s", said)
+try:
+    raise ValueError(said)
+except ValueError:
+    structlog.get_logger().exception("three")
+"""
+
+
+def test_what_cannot_be_seen_is_shown_in_a_line() -> None:
+    """In JSON every character that ends a line or moves a cursor; in what people read all but those of a traceback."""
+    shown = "a\\u000a\\u001b[31m\\u009bb\\u2028\\u202ec"
+    one, two, three = (json.loads(line) for line in lines(FORGING, readable=False))
+    assert (one["event"], one["path"], two["event"]) == (shown, shown, f"two {shown}")
+    assert three["exception"].endswith("\\u009bb\\u2028\\u202ec")
+    read = lines(FORGING, readable=True)
+    assert shown in read[0]
+    assert shown in read[1]

@@ -1,7 +1,7 @@
 """curl against a running platform, sentence by sentence of what the platform promises to its clients.
 
 Stands beside test_stock_javascript.py. The clients are in `clients/` and know nothing of our code; docs/first-client.md
-tells people how to write one, and its blocks are run as they stand there.
+tells people how to write one, and test_first_client.py runs its blocks as they stand there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).parent / "clients"))
 
 from contract import ANALYSIS, FULL, MEDIA, MOMENT, RUN, USER, refused, told
 from curl import Curl
-from guide import run_block
 
 ORIGIN, STRANGE_ORIGIN = "http://localhost:5173", "https://evil.example"
 LIMIT = 2_000_000
@@ -300,9 +299,3 @@ def test_a_rerun_a_conflict_and_the_deletion_by_curl(world: World, curl: Curl, a
     for words in (("-X", "DELETE"), (), ("-I",)):
         assert curl(f"/media/{media['id']}", *words).status == 404
     assert curl(media["url"], token=None).status == 404
-
-
-def test_the_guides_curl_client_runs_as_it_stands_there(world: World, tmp_path: Path, picture: Path) -> None:
-    said = run_block("sh", ["bash"], tmp_path, world.wiring.base_url, picture)
-    assert said.splitlines()[-1] == "ANALYZED FAKE CLAIMED"
-    assert (tmp_path / "copy.png").read_bytes() == picture.read_bytes()

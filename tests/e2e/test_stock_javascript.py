@@ -1,6 +1,7 @@
-"""A stock socket.io-client and Node's own fetch against a running platform: live, again, refused, and as the guide says.
+"""A stock socket.io-client and Node's own fetch against a running platform: live, again, and refused.
 
-Stands beside test_stock_clients.py. Skipped, with the reason, where Node or the pinned package cannot be had.
+Stands beside test_stock_clients.py and test_first_client.py. Skipped, with the reason, where Node or the pinned package
+cannot be had.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from world import World, wait_for
 
 sys.path.insert(0, str(Path(__file__).parent / "clients"))
 
-from guide import run_block
 from javascript import Listening, NoNode, modules, workplace
 
 SECONDS_A_LOOK_IS_KEPT = 6.0
@@ -98,13 +98,6 @@ def test_a_stock_socket_follows_a_run_live_and_again(node: Path, world: World, p
     replayed = [p for name, p in missed if name == "progress_update" and "seq" in p]
     assert replayed == progress[3:]
     assert [name for name, _ in missed].count("video_update") == 1
-
-
-def test_the_guides_javascript_client_runs_as_it_stands_there(node: Path, world: World, picture: Path) -> None:
-    said = run_block("js", ["node"], node, world.wiring.base_url, picture).splitlines()
-    assert said[0] == "picture.png QUEUED"
-    assert [line.split()[1] for line in said if line.startswith("#")] == list(map(str, range(1, 10)))
-    assert said[-1] == "ANALYZED FAKE CLAIMED"
 
 
 def test_a_stock_socket_hears_of_a_failed_run_once_and_not_as_a_success(

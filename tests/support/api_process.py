@@ -66,6 +66,10 @@ class ApiProcess:
     def log(self) -> Path:
         return self.folder / f"api-{self.port}.log"
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "kubeconfig").write_text(_KUBECONFIG)
@@ -111,6 +115,11 @@ class ApiProcess:
 
     def descriptors(self) -> int:
         return self._seen.num_fds()
+
+    def connections(self) -> int:
+        """Connections of clients that are open."""
+        there = self._seen.net_connections("tcp")
+        return sum(one.status == "ESTABLISHED" and one.laddr.port == self.port for one in there)
 
     def children(self) -> int:
         return len(self._seen.children(recursive=True))

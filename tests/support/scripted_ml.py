@@ -5,7 +5,7 @@ anew at each request:
 {"models": {"NAME": {"image": true, "video": true, "audio": true, "loaded": true, "do": "answer", "seconds": 0, "fake": 0.9}}}
 `do`: a key of ANSWERS below, `busy` (503 until the script changes), or `die` (the whole process ends).
 `seconds` and `fake` (claimed probability of FAKE) may be lists: one for each call, the last for all that follow.
-`note`: a sentence of a good answer; `words`: what a refusal of the media says.
+`note`: a sentence of a good answer, `data`: more of what it says; `words`: what a refusal of the media says.
 Each call is written down in `SCRIPT.json.calls`, one line: the model's name; so a service that was killed counts on.
 """
 
@@ -72,8 +72,8 @@ async def analyze(request: Request) -> Response:
     if do == "die":
         os._exit(137)
     fake = _of_call(script.get("fake", 0.9), call)
-    if do == "answer" and "note" in script:
-        return _good(name, fake, note=script["note"])
+    if do == "answer":
+        return _good(name, fake, **{"note": script.get("note"), **script.get("data", {})})
     if do == "bad-media" and "words" in script:
         return JSONResponse({"detail": {"code": "BAD_MEDIA", "message": script["words"]}}, 422)
     return ANSWERS[do](name, fake)

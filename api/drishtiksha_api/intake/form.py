@@ -13,6 +13,8 @@ from drishtiksha_api.pace import paced
 from drishtiksha_api.problems import Problem, invalid
 
 MAX_PARTS = 32
+MAX_HEADER = 16 * 1024
+"""Bytes of one header of a part: a file name of a few thousand letters is cut, and not refused."""
 
 
 class Part:
@@ -59,7 +61,7 @@ async def parts(content_type: str, body: AsyncIterator[bytes]) -> AsyncIterator[
 
 async def _events(boundary: str, body: AsyncIterator[bytes]) -> AsyncIterator[MultipartSegment | bytes | None]:
     try:
-        parser = PushMultipartParser(boundary, max_segment_count=MAX_PARTS)
+        parser = PushMultipartParser(boundary, max_segment_count=MAX_PARTS, max_header_size=MAX_HEADER)
         async for chunk in paced(body):
             if chunk and not parser.closed:
                 for event in parser.parse(chunk):

@@ -64,9 +64,9 @@ class Prober:
             async with asyncio.timeout(self._wall):
                 answer = await _read_to_end(child.stdout)
                 await child.wait()
-        except TimeoutError:
-            log.warning("a file took too long to look at; refused")
-            return b""
+        except TimeoutError:  # its processor time ends it first, where it is given any: the file may be well
+            log.warning("a file could not be looked at in time; the machine is too busy")
+            raise Unavailable("objects", "The stored file cannot be examined now.") from None
         finally:
             if child.returncode is None:
                 with suppress(ProcessLookupError):

@@ -59,7 +59,7 @@ FOLDERS = {MediaType.VIDEO: "videos", MediaType.IMAGE: "images", MediaType.AUDIO
 MAX_FILENAME = 255
 MAX_DESCRIPTION = 2000
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 def clean_filename(raw: str | None) -> str:

@@ -50,21 +50,27 @@ class LocalObjects:
     async def put(self, key: str, chunks: AsyncIterator[bytes]) -> Stored:
         target = self.path(key)
         part = self._root / _INCOMING / uuid.uuid4().hex
-        digest, size, buffer = hashlib.sha256(), 0, bytearray()
+        digest, size, block, waiting = hashlib.sha256(), 0, list[bytes](), 0
         self._open += 1
         try:
             file = await _translated(_open_part, part)
+            writing: asyncio.Future[None] | None = None
             try:
                 async for chunk in chunks:
-                    buffer += chunk
-                    if len(buffer) >= self._step():
-                        await _translated(_write, file, digest, buffer)
-                        size += len(buffer)
-                        buffer = bytearray()
-                await _translated(_write, file, digest, buffer)
-                size += len(buffer)
+                    block.append(chunk)
+                    size, waiting = size + len(chunk), waiting + len(chunk)
+                    if waiting >= self._step():  # is written while the next block arrives
+                        if writing is not None:
+                            await writing
+                        writing = asyncio.ensure_future(_translated(_write, file, digest, block))
+                        block, waiting = [], 0
+                if writing is not None:
+                    await writing
+                await _translated(_write, file, digest, block)
                 await _translated(_finish, file, part, target, self._root)
             finally:
+                if writing is not None:
+                    await _over(writing)
                 file.close()
         except BaseException:
             with suppress(OSError):
@@ -119,7 +125,7 @@ class LocalObjects:
                 yield ObjectStat(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
     def _step(self) -> int:
-        return max(_LEAST_BLOCK, min(_BLOCK, _HELD // self._open))
+        return max(_LEAST_BLOCK, min(_BLOCK, _HELD // (2 * self._open)))  # one block is written, one arrives
 
     async def check(self) -> None:
         """Write and remove one small file: raises Unavailable when the folder cannot take an upload."""
@@ -150,6 +156,14 @@ async def _translated(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
         raise Unavailable("objects", "The object store does not answer.") from error
 
 
+async def _over(work: asyncio.Future[None]) -> None:
+    """Until it has ended, however it did: who has started it is told of its end elsewhere, or is on the way out."""
+    work.cancel()
+    await asyncio.wait([work])
+    if not work.cancelled():
+        work.exception()
+
+
 def _open_part(part: Path) -> FileIO:
     part.parent.mkdir(parents=True, exist_ok=True)
     return part.open("xb", buffering=0)
@@ -159,11 +173,12 @@ def _open_existing(path: Path) -> FileIO:
     return path.open("rb", buffering=0)
 
 
-def _write(file: FileIO, digest: _Hash, buffer: bytearray) -> None:
-    view = memoryview(buffer)
-    while view:
-        view = view[file.write(view) :]
-    digest.update(buffer)
+def _write(file: FileIO, digest: _Hash, block: list[bytes]) -> None:
+    for chunk in block:
+        view = memoryview(chunk)
+        while view:
+            view = view[file.write(view) :]
+        digest.update(chunk)
 
 
 def _finish(file: FileIO, part: Path, target: Path, root: Path) -> None:

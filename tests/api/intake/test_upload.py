@@ -8,6 +8,7 @@ import hashlib
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import api_samples as samples
 import pytest
@@ -196,8 +197,24 @@ async def test_a_body_that_is_no_form_holds_no_file(intake: Intake, content_type
     assert refused.value.code == "FILE_REQUIRED"
 
 
-async def test_a_file_that_takes_too_long_to_look_at_is_refused(tmp_path: Path) -> None:
+async def test_a_machine_too_busy_to_look_at_a_file_says_come_again_and_not_that_it_is_damaged(tmp_path: Path) -> None:
     intake = Intake(LocalObjects(tmp_path), Prober(wall_seconds=0.001), LIMIT)
+    with pytest.raises(Unavailable):
+        await receive(intake, ("file", "a.png", PNG))
+    assert left(tmp_path) == []
+
+
+async def test_a_file_that_takes_more_processor_time_than_it_may_is_refused(
+    intake: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child of this test spends its time before it looks: what it sees then does not matter."""
+    busy = "from drishtiksha_api.intake import child; child.CPU_SECONDS = 1; child._picture = lambda *_: any(iter(bool, True)); child.main()"
+    start = asyncio.create_subprocess_exec
+
+    async def instead(program: str, *_words: str, **options: Any) -> asyncio.subprocess.Process:
+        return await start(program, "-c", busy, **options)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", instead)
     with pytest.raises(Problem) as refused:
         await receive(intake, ("file", "a.png", PNG))
     assert refused.value.code == "UNDECODABLE"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from drishtiksha.domain.errors import Unavailable
-from drishtiksha.objects import ObjectMissing, keys
+from drishtiksha.objects import ObjectMissing, keys, local
 from drishtiksha.objects.local import LocalObjects
 
 MEDIA = "01890000-0000-7000-8000-00000000000a"
@@ -55,6 +58,47 @@ async def test_a_range_is_exactly_the_bytes_asked_for(objects: LocalObjects) -> 
     assert await read(objects, KEY, 1_048_570, 20) == data[1_048_570:1_048_590]
     assert await read(objects, KEY, len(data) - 3) == data[-3:]
     assert await read(objects, KEY, 0, 0) == b""
+
+
+async def test_a_block_is_written_while_the_next_one_arrives_and_before_the_next_one_is(
+    objects: LocalObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first write ends only once more was asked for: who writes first and asks then would wait for ever."""
+    asked, later, write = threading.Event(), threading.Event(), local._write
+
+    def patiently(file: Any, digest: Any, block: list[bytes]) -> None:
+        if block[0][:1] == b"b":
+            later.set()
+        elif not asked.wait(30):
+            raise OSError("nothing more was asked for while the block was written")
+        else:
+            later.wait(0.2)  # whoever writes out of order does it now
+        write(file, digest, block)
+
+    async def two_blocks() -> AsyncIterator[bytes]:
+        yield b"a" * 1_000_000
+        asked.set()
+        yield b"b" * 1_000
+
+    monkeypatch.setattr(local, "_write", patiently)
+    stored = await objects.put(KEY, two_blocks())
+    assert stored.sha256 == hashlib.sha256(b"a" * 1_000_000 + b"b" * 1_000).hexdigest()
+    assert await read(objects, KEY, 999_999, 2) == b"ab"
+
+
+async def test_a_write_that_fails_while_the_next_block_arrives_is_told_and_leaves_nothing(
+    objects: LocalObjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(local, "_write", full)
+    for chunks in ([b"a" * 1_000_000], [b"a" * 1_000_000] * 3):
+        with pytest.raises(Unavailable):
+            await objects.put(KEY, stream(*chunks))
+        with pytest.raises(ValueError, match="broken"):
+            await objects.put(KEY, stream(b"a" * 1_000_000, then=ValueError("broken")))
+        assert files(tmp_path) == []
 
 
 async def test_a_broken_stream_leaves_nothing_behind(objects: LocalObjects, tmp_path: Path) -> None:
