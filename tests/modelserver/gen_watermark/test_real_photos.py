@@ -51,4 +51,4 @@ def test_marks_are_read_without_loss_and_often_after_jpeg(
         read[quality] = found
     print(f"of {len(pictures)} marked as {'floats' if as_float else 'bytes'}, read by JPEG quality: {read}")
     assert (read[None] or 0) >= 0.9 * len(pictures)
-    assert (read[98] or 0) >= 0.4 * len(pictures)
+    assert (read[98] or 0) >= 0.3 * len(pictures)
