@@ -64,15 +64,17 @@ class Film:
         max_frames: int = MAX_FRAMES,
         every: float = 0.0,
         full_size: bool = False,
+        key_only: bool = False,
     ) -> Iterator[Frame]:
         """Decode from the start, rotated as the file asks, scaled by `scale` unless `full_size`.
 
         Time never runs backwards; a frame without a time gets the one its number says. Frames less than `every` seconds
-        after the last given one are decoded and passed over. Raises BadMedia when nothing, or too little, can be decoded.
+        after the last given one are decoded and passed over; `key_only` decodes only frames that need no other, and numbers
+        them. Raises BadMedia when nothing, or too little, can be decoded.
         """
         start, last, due = None, 0.0, 0.0
         number = 0
-        for decoded in _decoded(self.path):
+        for decoded in _decoded(self.path, key_only):
             if decoded.width * decoded.height > MAX_PIXELS:
                 raise BadMedia("A frame of this video is larger than what is examined.")
             at = decoded.time if decoded.time is not None else number / (self.fps or 25.0)
@@ -126,7 +128,7 @@ def _video_index(container: av.container.InputContainer) -> int | None:
     return None
 
 
-def _decoded(path: Path) -> Iterator[av.VideoFrame]:
+def _decoded(path: Path, key_only: bool) -> Iterator[av.VideoFrame]:
     """Decoded frames; a damaged packet is passed over until there are too many of them."""
     damaged = 0
     try:
@@ -134,6 +136,8 @@ def _decoded(path: Path) -> Iterator[av.VideoFrame]:
             index = _video_index(container)
             stream = container.streams[0 if index is None else index]
             stream.thread_type = "NONE"
+            if key_only:
+                stream.codec_context.skip_frame = "NONKEY"
             for packet in container.demux(stream):
                 try:
                     yield from packet.decode()
