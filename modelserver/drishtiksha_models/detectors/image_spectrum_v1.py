@@ -69,8 +69,8 @@ class ImageSpectrum:
     )
     limits = (
         "It gives evidence and never decides: genuine photographs reach every one of these figures.",
-        "JPEG leaves a lattice of period 8 in any picture; zooming in a camera and resizing for the web leave a resampling "
-        "peak; texture and edges show in both maps.",
+        "JPEG leaves peaks at multiples of 1/8, which are told apart; zooming in a camera and resizing for the web leave a "
+        "resampling peak; texture and edges show in both maps.",
         "Doubling the size exactly leaves no resampling peak that can be told, and a generator may leave no lattice.",
         "Of an animated picture the first frame is examined, of a video at most 8 key frames.",
     )
@@ -158,7 +158,7 @@ def _collect(seen: Seen, picture: NDArray[np.uint8], deadline: Deadline, report:
 def tell(seen: Seen) -> Examination:
     """The examination as a value."""
     from ..spectrum import maps
-    from ..spectrum.peaks import PERIODS, lattice, outstanding, radial, slope, strongest
+    from ..spectrum.peaks import PERIODS, blocks, lattice, outstanding, radial, slope, strongest
     from ..spectrum.tiles import SIDE
 
     spectra = seen.spectra
@@ -169,10 +169,12 @@ def tell(seen: Seen) -> Examination:
     enough = spectra.tiles > 0
     if enough:
         residual = outstanding(spectra.residual())
-        peak = strongest(outstanding(spectra.predictable()))
+        predictable = outstanding(spectra.predictable())
+        peak = strongest(predictable)
         for period in PERIODS:
             metrics[f"lattice_z_1/{period}"] = round(lattice(residual, period), 2)
         metrics["resampling_peak_z"] = round(peak.z, 2)
+        metrics["jpeg_block_peak_z"] = round(blocks(predictable), 2)
         metrics["slope"] = round(slope(spectra.light()), 3)
         facts |= metrics
         facts |= {"resampling_peak_fx": round(peak.fx, 4), "resampling_peak_fy": round(peak.fy, 4)}
