@@ -71,7 +71,7 @@ class ImageSpectrum:
         "It gives evidence and never decides: genuine photographs reach every one of these figures.",
         "JPEG leaves peaks at multiples of 1/8, which are told apart; zooming in a camera and resizing for the web leave a "
         "resampling peak; texture and edges show in both maps.",
-        "Doubling the size exactly leaves no resampling peak that can be told, and a generator may leave no lattice.",
+        "Making a picture smaller leaves no resampling peak that can be told, and a generator may leave no lattice.",
         "Of an animated picture the first frame is examined, of a video at most 8 key frames.",
     )
 
