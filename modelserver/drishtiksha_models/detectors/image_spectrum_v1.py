@@ -6,6 +6,7 @@ opens a picture, or the key frames of a video, and says what was measured.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from drishtiksha.domain.media import MediaType
 
 from ..decode.image import opened, pixels
 from ..detector import (
+    BadMedia,
     Calibration,
     Coverage,
     Deadline,
@@ -104,21 +106,30 @@ class ImageSpectrum:
 
 
 def _watch(seen: Seen, media: MediaFile, report: Report, deadline: Deadline) -> None:
-    """The first key frames, at their own size."""
+    """The first key frames, at least EVERY seconds apart, at their own size."""
     from ..decode.video import open_film
 
     film = open_film(media.path)
     seen.film, last = True, 0.0
-    for frame in film.frames(every=EVERY, full_size=True, key_only=True):
-        height, width = frame.image.shape[:2]
-        left, top, right, bottom = _middle(width, height)
-        seen.width, seen.height, last = width, height, frame.time
-        seen.whole = seen.whole and (right - left, bottom - top) == (width, height)
-        _collect(seen, frame.image[top:bottom, left:right], deadline, lambda _progress: None)
-        report(Progress(seen.frames, None, "Key frames examined"))
-        if seen.frames >= MOST_FRAMES:
+    for key_only in (True, False):
+        # Some files mark no frame as key frame; of those every frame is decoded and one each second is taken.
+        with contextlib.suppress(BadMedia) if key_only else contextlib.nullcontext():
+            for frame in film.frames(every=EVERY, full_size=True, key_only=key_only):
+                last = frame.time
+                _frame(seen, frame.image, deadline)
+                report(Progress(seen.frames, None, "Frames examined"))
+                if seen.frames >= MOST_FRAMES:
+                    break
+        if seen.frames:
             break
     seen.seconds = (round(last, 3), round(max(film.duration or 0.0, last), 3))
+
+
+def _frame(seen: Seen, image: NDArray[np.uint8], deadline: Deadline) -> None:
+    seen.height, seen.width = image.shape[:2]
+    left, top, right, bottom = _middle(seen.width, seen.height)
+    seen.whole = seen.whole and (right - left, bottom - top) == (seen.width, seen.height)
+    _collect(seen, image[top:bottom, left:right], deadline, lambda _progress: None)
 
 
 def _collect(seen: Seen, picture: NDArray[np.uint8], deadline: Deadline, report: Report) -> None:

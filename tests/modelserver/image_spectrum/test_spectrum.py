@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from drishtiksha_models.decode import video
 from drishtiksha_models.decode.identify import identify
 from drishtiksha_models.detector import Deadline, DeadlinePassed, Examination, Finding, Status
 from drishtiksha_models.detectors import image_spectrum_v1
@@ -148,8 +149,8 @@ def test_a_passed_deadline_ends_the_examination(tmp_path: Path, photos: Any) -> 
         image_spectrum_v1.DETECTOR.examine(identify(path), lambda _progress: None, Deadline(0))
 
 
-def test_of_a_video_the_key_frames_are_averaged(examine: Examine, photos: Any, tmp_path: Path) -> None:
-    path = tmp_path / "a.mp4"
+def film(path: Path, photos: Any) -> bytes:
+    """3.6 s at 10 frames per second; every twelfth is a key frame and shows another picture."""
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=10, options={"g": "12", "crf": "20", "sc_threshold": "0"})
         stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
@@ -157,9 +158,24 @@ def test_of_a_video_the_key_frames_are_averaged(examine: Examine, photos: Any, t
         for i in range(36):
             out.mux(stream.encode(av.VideoFrame.from_ndarray(photos.photo(7 + i // 12), format="rgb24")))
         out.mux(stream.encode(None))
-    said = examine(path.read_bytes())
+    return path.read_bytes()
+
+
+def test_of_a_video_the_key_frames_are_averaged(examine: Examine, photos: Any, tmp_path: Path) -> None:
+    said = examine(film(tmp_path / "a.mp4", photos))
     assert said.status is Status.COMPLETED
     assert said.coverage is not None
     assert said.coverage.frames == 3
     assert said.facts["tiles"] == 6
     assert said.coverage.analysed_s == pytest.approx(2.4)
+
+
+def test_of_a_video_whose_key_frames_cannot_be_told_a_frame_each_second_is_taken(
+    examine: Examine, photos: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = video._decoded
+    monkeypatch.setattr(video, "_decoded", lambda path, key_only: () if key_only else decoded(path, False))
+    said = examine(film(tmp_path / "a.mp4", photos))
+    assert said.status is Status.COMPLETED
+    assert said.coverage is not None
+    assert (said.coverage.frames, said.coverage.analysed_s) == (4, 3.0)
