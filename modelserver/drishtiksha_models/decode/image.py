@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 50_000_000
 """Width times height; a larger picture is refused before it is decoded."""
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF", "MPO")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF")
+"""What Pillow may open. MPO (two JPEGs in one file) opens as JPEG; Pillow registers no opener under its own name."""
 
 
 @contextlib.contextmanager

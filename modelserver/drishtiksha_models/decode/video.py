@@ -1,6 +1,6 @@
 """Streams the frames of an untrusted video upright, one at a time, at a bounded size; nothing is kept.
 
-Next to it: `container.py` (opens the file), `audio.py` (sound). Used by FACE-TEMPORAL-V1; libav's errors become BadMedia here and nowhere else.
+Next to it: `container.py` (opens the file), `audio.py` (sound). Used by the detectors of video; libav's errors become BadMedia here and nowhere else.
 """
 
 from __future__ import annotations
@@ -58,15 +58,23 @@ class Film:
         """Delivered pixels per pixel of the media, at most 1."""
         return min(1.0, LONGEST_SIDE / max(self.width, self.height))
 
-    def frames(self, max_seconds: float = MAX_SECONDS, max_frames: int = MAX_FRAMES) -> Iterator[Frame]:
-        """Decode from the start, rotated as the file asks, scaled by `scale`.
+    def frames(
+        self,
+        max_seconds: float = MAX_SECONDS,
+        max_frames: int = MAX_FRAMES,
+        every: float = 0.0,
+        full_size: bool = False,
+        key_only: bool = False,
+    ) -> Iterator[Frame]:
+        """Decode from the start, rotated as the file asks, scaled by `scale` unless `full_size`.
 
-        Time never runs backwards; a frame without a time gets the one its number says. Raises BadMedia when nothing,
-        or too little, can be decoded.
+        Time never runs backwards; a frame without a time gets the one its number says. Frames less than `every` seconds
+        after the last given one are decoded and passed over; `key_only` decodes only frames that need no other, and numbers
+        them. Raises BadMedia when nothing, or too little, can be decoded.
         """
-        start, last = None, 0.0
+        start, last, due = None, 0.0, 0.0
         number = 0
-        for decoded in _decoded(self.path):
+        for decoded in _decoded(self.path, key_only):
             if decoded.width * decoded.height > MAX_PIXELS:
                 raise BadMedia("A frame of this video is larger than what is examined.")
             at = decoded.time if decoded.time is not None else number / (self.fps or 25.0)
@@ -74,11 +82,13 @@ class Film:
             last = max(last, at - start)
             if last > max_seconds or number >= max_frames:
                 return
-            try:
-                image = _upright(decoded)
-            except (av.error.FFmpegError, ValueError) as error:
-                raise BadMedia("The pixels of this video cannot be converted.") from error
-            yield Frame(number, last, image)
+            if last >= due:
+                due = last + every - 1e-3
+                try:
+                    image = _upright(decoded, None if full_size else LONGEST_SIDE)
+                except (av.error.FFmpegError, ValueError) as error:
+                    raise BadMedia("The pixels of this video cannot be converted.") from error
+                yield Frame(number, last, image)
             number += 1
         if number == 0:
             raise BadMedia("No frame could be decoded from this file.")
@@ -118,7 +128,7 @@ def _video_index(container: av.container.InputContainer) -> int | None:
     return None
 
 
-def _decoded(path: Path) -> Iterator[av.VideoFrame]:
+def _decoded(path: Path, key_only: bool) -> Iterator[av.VideoFrame]:
     """Decoded frames; a damaged packet is passed over until there are too many of them."""
     damaged = 0
     try:
@@ -126,6 +136,8 @@ def _decoded(path: Path) -> Iterator[av.VideoFrame]:
             index = _video_index(container)
             stream = container.streams[0 if index is None else index]
             stream.thread_type = "NONE"
+            if key_only:
+                stream.codec_context.skip_frame = "NONKEY"
             for packet in container.demux(stream):
                 try:
                     yield from packet.decode()
@@ -137,8 +149,8 @@ def _decoded(path: Path) -> Iterator[av.VideoFrame]:
         raise BadMedia("The frames of this file cannot be decoded.") from error
 
 
-def _upright(frame: av.VideoFrame) -> Image:
-    scale = min(1.0, LONGEST_SIDE / max(frame.width, frame.height))
+def _upright(frame: av.VideoFrame, longest: int | None) -> Image:
+    scale = min(1.0, (longest or max(frame.width, frame.height)) / max(frame.width, frame.height))
     size = {"width": max(2, round(frame.width * scale)), "height": max(2, round(frame.height * scale))}
     image = np.asarray(frame.reformat(format="rgb24", **size).to_ndarray(), np.uint8)
     # The display matrix turns counter-clockwise, as numpy's rot90 does.

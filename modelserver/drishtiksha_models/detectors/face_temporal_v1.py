@@ -1,6 +1,6 @@
 """FACE-TEMPORAL-V1: does the face of a video move as smoothly as what surrounds it? A statistic, no verdict.
 
-Frames stream through a window of three. The seeing stands in `perception/` (tracking, coherence, motion_picture), the
+Frames stream through a window of three. The seeing stands in `perception/` (following, coherence, motion_picture), the
 reading in `decode/video.py`; this file tells the story, counts windows and says what came of it.
 """
 
@@ -33,8 +33,8 @@ from drishtiksha_models.detector import (
 
 if TYPE_CHECKING:
     from drishtiksha_models.decode.video import Film
+    from drishtiksha_models.perception.following import FaceFollower
     from drishtiksha_models.perception.landmarks import Mesh
-    from drishtiksha_models.perception.tracking import FaceTracker
 
 THRESHOLD = 1.0
 """acc_ratio that the median of a window passes only when the face trembles; see `calibration.source`."""
@@ -110,7 +110,7 @@ class FaceTemporal:
     )
 
     def __init__(self) -> None:
-        self._tracker: FaceTracker | None = None
+        self._follower: FaceFollower | None = None
 
     def load(self) -> None:
         """Import numpy and OpenCV, read the three networks. Raises Unloadable."""
@@ -119,13 +119,13 @@ class FaceTemporal:
 
             from drishtiksha_models.decode import video  # noqa: F401
             from drishtiksha_models.perception import coherence, motion_picture  # noqa: F401
-            from drishtiksha_models.perception.tracking import FaceTracker
+            from drishtiksha_models.perception.following import FaceFollower
         except ImportError as error:
             raise Unloadable(
                 f"{error.name} is not installed; bring it with: pip install 'drishtiksha[models]'"
             ) from error
         cv2.setNumThreads(1)
-        self._tracker = FaceTracker()
+        self._follower = FaceFollower()
 
     def examine(self, media: MediaFile, report: Report, deadline: Deadline) -> Examination:
         """Watch, then tell. Raises BadMedia, Unsupported or DeadlinePassed."""
@@ -138,17 +138,15 @@ class FaceTemporal:
     def _watch(self, film: Film, report: Report, deadline: Deadline) -> Watched:
         from cv2 import COLOR_RGB2GRAY, cvtColor
 
-        if self._tracker is None:
+        if self._follower is None:
             raise RuntimeError("load comes before examine")
-        self._tracker.forget()
         watched = Watched()
         window: deque[tuple[Any, Any, Mesh]] = deque(maxlen=3)
         total = film.frame_count or (int(film.duration * film.fps) if film.duration and film.fps else None)
-        for frame in film.frames():
+        for frame, mesh in self._follower.follow(film):
             deadline.check()
             watched.times.append(frame.time)
             watched.ratios.append(None)
-            mesh = self._tracker.see(frame.image)
 
             # Without a face that is large enough, the stretch ends here.
             if mesh is None or not _note_face(watched, mesh, frame.number, frame.time, film.scale):

