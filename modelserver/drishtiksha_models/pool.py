@@ -77,6 +77,7 @@ class Pool:
         self._alive: set[_Worker | asyncio.subprocess.Process] = set()
         self._count = 0
         self._starting: set[asyncio.Task[None]] = set()
+        self._ending: set[asyncio.Task[int]] = set()
         self._closed = False
         self.models: list[dict[str, Any]] | None = None
         self.memory_mb = 0.0
@@ -103,7 +104,7 @@ class Pool:
                 return False
         if worker is None or self._closed or not content(worker.hello["models"]):
             if worker is not None:
-                _kill(worker.process)
+                self._end(worker.process)
             return False
         self._generation, self._bundles, self._crashed = worker.generation, tuple(bundles), crashed
         self._alive.add(worker)
@@ -158,6 +159,7 @@ class Pool:
             _kill(process)
         for process in alive:
             await process.wait()
+        await asyncio.gather(*self._starting, *self._ending, return_exceptions=True)
 
     async def _take(self, deadline: float) -> _Worker:
         """An idle worker, or the next that becomes idle; starts another when there is room."""
@@ -189,9 +191,16 @@ class Pool:
             self._grow()
 
     def _part(self, worker: _Worker) -> None:
-        _kill(worker.process)
+        self._end(worker.process)
         self._alive.discard(worker)
         self._count -= 1
+
+    def _end(self, process: asyncio.subprocess.Process) -> None:
+        """Kill a process; `close` waits until it is gone."""
+        _kill(process)
+        task = asyncio.create_task(process.wait())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     def _welcome(self, worker: _Worker) -> None:
         self.models, self.memory_mb = worker.hello["models"], worker.hello["memory_mb"]
@@ -208,7 +217,7 @@ class Pool:
                 self._welcome(worker)
                 return
             if worker is not None:  # the bundles were renewed meanwhile
-                _kill(worker.process)
+                self._end(worker.process)
                 if self._count > self._size:
                     self._count -= 1
                     return
