@@ -55,6 +55,14 @@ _HEADERS = {
     "Sunset": "RFC 8594: the day it is gone.",
     "Retry-After": "Seconds after which it may be asked again.",
 }
+_ASKED = {
+    "Idempotency-Key": "Made up by the client, one for each thing that it means to do: sent again with the same key, it is done once.",
+    "traceparent": "W3C Trace Context; it is stored with the run and handed to its Jobs.",
+    "If-None-Match": "An ETag that the client has: 304 while it is still so.",
+    "If-Range": "An ETag: the part only while it is still so, else the whole.",
+    "Range": "One range of bytes, like `bytes=0-1023`.",
+    "Prefer": "`wait=30`: the answer may wait so many seconds for a change.",
+}
 _OTHER = {206: "The part that Range asked for.", 302: "The store has the bytes: follow `Location`.",
           304: "What If-None-Match named is still so.", 503: "A neighbour is away."}  # fmt: skip
 _SECURITY = {
@@ -147,6 +155,9 @@ def _complete(operation: dict[str, Any], said: Said, answer: Any, example: Any) 
     for refusal, response in responses.items():
         if "codes" in response:
             responses[refusal] = _refused(int(refusal), sorted(set(response.pop("codes"))))
+    for name in said.asks:
+        asked = {"name": name, "in": "header", "description": _ASKED[name], "schema": {"type": "string"}}
+        operation.setdefault("parameters", []).append(asked)
     operation["responses"] = dict(sorted(responses.items()))
     if "TOKEN_MISSING" in said.codes:
         operation["security"] = [{"token": []}, {"cookie": []}] + ([{"link": []}] if said.answer is None else [])

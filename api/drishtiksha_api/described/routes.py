@@ -24,6 +24,8 @@ class Said:
     also: tuple[int, ...] = ()
     """Other statuses without an error: 206, 302, 304."""
     headers: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()
+    """Headers of the request that it reads."""
     example: str | None = None
     """Which example of `examples.json` it shows."""
     stream: bool = False
@@ -36,6 +38,7 @@ _AWAY = ("UNAVAILABLE",)
 _OWN = (*_TOKEN, "NOT_FOUND", *_AWAY)
 _REPEAT = ("IDEMPOTENCY_IN_FLIGHT", "IDEMPOTENCY_MISMATCH")
 _BYTES = (*_OWN, "VALIDATION", "RANGE_NOT_SATISFIABLE")
+_RANGES = ("Range", "If-Range", "If-None-Match")
 
 _A = "/api/v1/auth"
 _M = "/api/v1/media"
@@ -67,10 +70,12 @@ ROUTES: dict[str, Said] = {
             "UNSUPPORTED_TYPE", "UNDECODABLE", "QUOTA", *_AWAY,
         ),
         headers=("Location", "Idempotency-Replayed"),
+        asks=("Idempotency-Key", "traceparent"),
         example="media",
     ),
     f"GET {_M}/{{media_id}}": Said(
-        200, Answer[m.FullMedia], (*_OWN, "VALIDATION", "RATE_LIMITED"), (304,), ("ETag", "Preference-Applied"), "full"
+        200, Answer[m.FullMedia], (*_OWN, "VALIDATION", "RATE_LIMITED"), (304,), ("ETag", "Preference-Applied"),
+        ("If-None-Match", "Prefer"), "full",
     ),
     f"PATCH {_M}/{{media_id}}": Said(200, Answer[m.FullMedia], (*_OWN, *_BODY), example="full"),
     f"DELETE {_M}/{{media_id}}": Said(200, Answer[Empty], _OWN),
@@ -79,11 +84,12 @@ ROUTES: dict[str, Said] = {
         Answer[m.FullMedia],
         (*_OWN, *_BODY, "RUN_ACTIVE", *_REPEAT, "QUOTA"),
         headers=("Idempotency-Replayed",),
+        asks=("Idempotency-Key", "traceparent"),
         example="full",
     ),
     f"POST {_M}/{{media_id}}/cancel": Said(202, Answer[m.FullMedia], (*_OWN, "NOT_ACTIVE"), example="full"),
-    f"GET {_M}/{{media_id}}/runs": Said(200, Answer[list[m.Run]], _OWN, (304,), ("ETag",)),
-    f"GET {_M}/{{media_id}}/runs/{{number}}": Said(200, Answer[m.RunWithAttempts], _OWN, (304,), ("ETag",)),
+    f"GET {_M}/{{media_id}}/runs": Said(200, Answer[list[m.Run]], _OWN, (304,), ("ETag",), ("If-None-Match",)),
+    f"GET {_M}/{{media_id}}/runs/{{number}}": Said(200, Answer[m.RunWithAttempts], _OWN, (304,), ("ETag",), ("If-None-Match",)),
     f"GET {_M}/{{media_id}}/frames": Said(
         200, Answer[list[Frame]], (*_OWN, "VALIDATION"), headers=("X-Next-Cursor",), example="frames"
     ),
@@ -91,9 +97,9 @@ ROUTES: dict[str, Said] = {
         200, Answer[list[o.Event]], (*_OWN, "VALIDATION", "RATE_LIMITED"), headers=("X-Next-Cursor",), example="events",
         stream=True,
     ),
-    f"GET {_M}/content/{{media_id}}": Said(200, None, _BYTES, (206, 302, 304), ("ETag", "Accept-Ranges")),
+    f"GET {_M}/content/{{media_id}}": Said(200, None, _BYTES, (206, 302, 304), ("ETag", "Accept-Ranges"), _RANGES),
     f"GET {_M}/content/{{media_id}}/artifacts/{{artifact_id}}": Said(
-        200, None, _BYTES, (206, 302, 304), ("ETag", "Accept-Ranges")
+        200, None, _BYTES, (206, 302, 304), ("ETag", "Accept-Ranges"), _RANGES
     ),
     f"GET {_S}/server-status": Said(200, Answer[o.ServerStatus], (*_TOKEN, *_AWAY)),
     f"GET {_S}/server-history": Said(200, Answer[list[o.PastLook]], (*_TOKEN, "VALIDATION", *_AWAY)),
