@@ -1,4 +1,4 @@
-"""The command `drishtiksha-models`: serve the detectors, list them, or run one on a file without any service."""
+"""The command `drishtiksha-models`: serve the detectors, list them, run one on a file, or evaluate them on many."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from .evaluation import command as evaluation
 
 GRACEFUL = 5
 """Seconds that running answers get at SIGTERM; with the killing of the workers the process is gone within ten."""
@@ -31,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     one.add_argument("--json", action="store_true", help="the result as the service would answer it")
     one.add_argument("--pictures", type=Path, metavar="FOLDER", help="write the pictures of the evidence there")
     one.set_defaults(run=_run)
+    evaluation.register(commands)
     arguments = parser.parse_args(argv)
     code: int = arguments.run(arguments)
     return code
