@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock control-plane demo up down status check fmt test test-e2e test-kill test-soak prove-red test-media test-s3 bench clean
+.PHONY: help venv lock control-plane demo up down status check fmt test test-e2e test-kill test-soak prove-red test-media test-s3 bench bench-detectors clean
 
 help: ## list these targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -89,6 +89,9 @@ test-s3: venv ## tests on a real S3 server (built from Go modules once, some min
 
 bench: control-plane ## measure the orchestration against bare Jobs; writes benchmarks/out/
 	$(BIN)/python benchmarks/orchestration/run.py
+
+bench-detectors: venv ## measure what each detector costs; writes benchmarks/out/detectors.json
+	$(BIN)/python benchmarks/detectors/run.py
 
 clean: ## remove caches (not .venv, not the platform's data)
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -17,7 +17,10 @@ from drishtiksha.settings import Group
 
 from .process import ProcessSpec
 
-SHARED_MODELS = ("PROVENANCE-V1", "JPEG-GRID-V1", "AUDIO-EVIDENCE-V1")
+SHARED_MODELS = (
+    *("PROVENANCE-V1", "GEN-WATERMARK-V1", "JPEG-GRID-V1", "IMAGE-SPECTRUM-V1", "EYE-BLINK-V1"),
+    "AUDIO-EVIDENCE-V1",
+)
 """The detectors of the shared service. FACE-TEMPORAL-V1 runs in pods of its own (config.yaml)."""
 
 PORTS = ("api", "api-metrics", "door", "door-metrics", "operator-metrics", "modelserver", "cpu-0", "gpu-0")

@@ -204,8 +204,8 @@ def tell(seen: Seen) -> Examination:
     if p < DECIDES:
         where = "" if seen.best.at is None else f" in the frame at {seen.best.at:.1f} s"
         note = (
-            f"The hidden votes of this picture{where} lean towards the mark of {seen.best.message.name} "
-            f"({seen.best.agreeing} of {seen.best.message.length} bits agree); by chance this is expected less than once in "
+            f"Hidden bits{where} fit the mark of {seen.best.message.name} ({seen.best.agreeing} of "
+            f"{seen.best.message.length} agree); by chance bits fit so well less than once in "
             f"{10 ** min(30.0, -p):.2g} files. The mark can be copied by anybody."
         )
         return _say(seen, seen.best, Status.COMPLETED, Finding.SYNTHETIC_MARKED, note, None)

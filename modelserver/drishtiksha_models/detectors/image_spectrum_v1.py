@@ -6,6 +6,7 @@ opens a picture, or the key frames of a video, and says what was measured.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from drishtiksha.domain.media import MediaType
 
 from ..decode.image import opened, pixels
 from ..detector import (
+    BadMedia,
     Calibration,
     Coverage,
     Deadline,
@@ -69,9 +71,9 @@ class ImageSpectrum:
     )
     limits = (
         "It gives evidence and never decides: genuine photographs reach every one of these figures.",
-        "JPEG leaves a lattice of period 8 in any picture; zooming in a camera and resizing for the web leave a resampling "
-        "peak; texture and edges show in both maps.",
-        "Doubling the size exactly leaves no resampling peak that can be told, and a generator may leave no lattice.",
+        "JPEG leaves peaks at multiples of 1/8, which are told apart; zooming in a camera and resizing for the web leave a "
+        "resampling peak; texture and edges show in both maps.",
+        "Making a picture smaller leaves no resampling peak that can be told, and a generator may leave no lattice.",
         "Of an animated picture the first frame is examined, of a video at most 8 key frames.",
     )
 
@@ -104,21 +106,30 @@ class ImageSpectrum:
 
 
 def _watch(seen: Seen, media: MediaFile, report: Report, deadline: Deadline) -> None:
-    """The first key frames, at their own size."""
+    """The first key frames, at least EVERY seconds apart, at their own size."""
     from ..decode.video import open_film
 
     film = open_film(media.path)
     seen.film, last = True, 0.0
-    for frame in film.frames(every=EVERY, full_size=True, key_only=True):
-        height, width = frame.image.shape[:2]
-        left, top, right, bottom = _middle(width, height)
-        seen.width, seen.height, last = width, height, frame.time
-        seen.whole = seen.whole and (right - left, bottom - top) == (width, height)
-        _collect(seen, frame.image[top:bottom, left:right], deadline, lambda _progress: None)
-        report(Progress(seen.frames, None, "Key frames examined"))
-        if seen.frames >= MOST_FRAMES:
+    for key_only in (True, False):
+        # Some files mark no frame as key frame; of those every frame is decoded and one each second is taken.
+        with contextlib.suppress(BadMedia) if key_only else contextlib.nullcontext():
+            for frame in film.frames(every=EVERY, full_size=True, key_only=key_only):
+                last = frame.time
+                _frame(seen, frame.image, deadline)
+                report(Progress(seen.frames, None, "Frames examined"))
+                if seen.frames >= MOST_FRAMES:
+                    break
+        if seen.frames:
             break
     seen.seconds = (round(last, 3), round(max(film.duration or 0.0, last), 3))
+
+
+def _frame(seen: Seen, image: NDArray[np.uint8], deadline: Deadline) -> None:
+    seen.height, seen.width = image.shape[:2]
+    left, top, right, bottom = _middle(seen.width, seen.height)
+    seen.whole = seen.whole and (right - left, bottom - top) == (seen.width, seen.height)
+    _collect(seen, image[top:bottom, left:right], deadline, lambda _progress: None)
 
 
 def _collect(seen: Seen, picture: NDArray[np.uint8], deadline: Deadline, report: Report) -> None:
@@ -158,7 +169,7 @@ def _collect(seen: Seen, picture: NDArray[np.uint8], deadline: Deadline, report:
 def tell(seen: Seen) -> Examination:
     """The examination as a value."""
     from ..spectrum import maps
-    from ..spectrum.peaks import PERIODS, lattice, outstanding, radial, slope, strongest
+    from ..spectrum.peaks import PERIODS, blocks, lattice, outstanding, radial, slope, strongest
     from ..spectrum.tiles import SIDE
 
     spectra = seen.spectra
@@ -169,10 +180,12 @@ def tell(seen: Seen) -> Examination:
     enough = spectra.tiles > 0
     if enough:
         residual = outstanding(spectra.residual())
-        peak = strongest(outstanding(spectra.predictable()))
+        predictable = outstanding(spectra.predictable())
+        peak = strongest(predictable)
         for period in PERIODS:
             metrics[f"lattice_z_1/{period}"] = round(lattice(residual, period), 2)
         metrics["resampling_peak_z"] = round(peak.z, 2)
+        metrics["jpeg_block_peak_z"] = round(blocks(predictable), 2)
         metrics["slope"] = round(slope(spectra.light()), 3)
         facts |= metrics
         facts |= {"resampling_peak_fx": round(peak.fx, 4), "resampling_peak_fy": round(peak.fy, 4)}

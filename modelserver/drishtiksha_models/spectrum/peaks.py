@@ -47,21 +47,33 @@ def outstanding(power: Power) -> Deviations:
 
 
 def lattice(deviations: Deviations, period: int) -> float:
-    """Mean deviation at the points of a lattice of this period that are not points of a coarser one; 0,0 is none."""
+    """Highest deviation at the points of a lattice of this period that are not points of a shorter one; 0,0 is none."""
     step = SIDE // period
     points = {(y, x) for y in range(0, SIDE, step) for x in range(0, SIDE, step)} - {(0, 0)}
-    coarser = {(y, x) for y, x in points if period > 2 and y % (2 * step) == 0 and x % (2 * step) == 0}
-    return float(np.mean([deviations[point] for point in points - coarser]))
+    shorter = {(y, x) for y, x in points if period > 2 and y % (2 * step) == 0 and x % (2 * step) == 0}
+    return float(max(deviations[point] for point in points - shorter))
 
 
 def strongest(deviations: Deviations) -> Peak:
-    """The highest bin above SLOWEST; of the two halves that mirror each other, the upper one."""
+    """The highest bin above SLOWEST that is no multiple of 1/8 in both directions; of mirrored halves the upper one."""
     fy, fx = np.meshgrid(np.fft.fftfreq(SIDE), np.fft.fftfreq(SIDE), indexing="ij")
-    searched = np.where(
-        (np.hypot(fy, fx) > SLOWEST) & ((fy > 0) | ((fy == 0) & (fx > 0)) | (fy == -0.5)), deviations, -np.inf
-    )
+    upper = (fy > 0) | (fy == -0.5) | ((fy == 0) & (fx > 0))
+    searched = np.where((np.hypot(fy, fx) > SLOWEST) & upper & ~_of_blocks(), deviations, -np.inf)
     y, x = np.unravel_index(int(searched.argmax()), searched.shape)
-    return Peak(float(searched[y, x]), float(abs(fx[y, x]) if fy[y, x] == 0 else fx[y, x]), float(abs(fy[y, x])))
+    return Peak(float(searched[y, x]), float(fx[y, x]), float(abs(fy[y, x])))
+
+
+def blocks(deviations: Deviations) -> float:
+    """The highest bin at the multiples of 1/8, where the blocks of JPEG leave peaks in predictability."""
+    fy, fx = np.meshgrid(np.fft.fftfreq(SIDE), np.fft.fftfreq(SIDE), indexing="ij")
+    return float(np.where((np.hypot(fy, fx) > SLOWEST) & _of_blocks(), deviations, -np.inf).max())
+
+
+def _of_blocks() -> NDArray[np.bool_]:
+    """Bins at most one beside a multiple of 1/8 cycle per pixel in both directions."""
+    step = SIDE // 8
+    near = np.abs((np.arange(SIDE) + step // 2) % step - step // 2) <= 1
+    return np.asarray(near[:, None] & near[None, :])
 
 
 def radial(power: Power) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

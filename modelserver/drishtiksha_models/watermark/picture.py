@@ -21,9 +21,8 @@ def vote_chart(message: Message, shares: Sequence[float]) -> bytes:
     width = max(420, MARGIN * 2 + BAR * message.length)
     picture = Image.new("RGB", (width, TOP + HEIGHT + ROW + MARGIN + 10), _PAPER)
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(12)
-    words = f"{message.name}: share of votes for 1 at each of {message.length} bits; below, the message (dark is 1)"
-    pen.text((MARGIN, 6), words, _INK, font)
-    pen.text((MARGIN, 21), "blue agrees, red does not", _INK, font)
+    pen.text((MARGIN, 6), f"{message.name}: share of votes for 1 at each of {message.length} bits", _INK, font)
+    pen.text((MARGIN, 21), "blue agrees, red does not; below, the message (dark is 1)", _INK, font)
     bottom = TOP + HEIGHT
     for i, (wanted, share) in enumerate(zip(message.bits, shares, strict=True)):
         left = MARGIN + i * BAR

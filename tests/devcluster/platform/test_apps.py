@@ -11,6 +11,7 @@ import yaml
 from drishtiksha_devcluster import apps
 from drishtiksha_devcluster.apps import Wiring
 from drishtiksha_devcluster.process import ProcessSpec
+from drishtiksha_models import detectors
 
 SECRETS = {
     "DATABASE_URL": "postgresql://u:database-secret@127.0.0.1/x",
@@ -116,5 +117,8 @@ def test_the_platforms_profiles_are_good_and_name_the_detector_that_the_shared_s
     found = config.parse(platform._config_text(), ml, {})
     assert set(found.models.declared) == {"FACE-TEMPORAL-V1"}
     assert not set(found.models.declared) & set(apps.SHARED_MODELS)
+    folder = Path(detectors.__file__).parent
+    every = {path.stem.upper().replace("_", "-") for path in folder.glob("*_v*.py")}
+    assert set(found.models.declared) | set(apps.SHARED_MODELS) == every
     profile = found.models.profile("FACE-TEMPORAL-V1")
     assert (profile.gpu.count, profile.node_selector) == (1, {"drishtiksha.io/accelerator": "gpu"})

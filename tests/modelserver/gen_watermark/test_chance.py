@@ -10,7 +10,7 @@ import pytest
 
 from drishtiksha_models.watermark.chance import log10_chance, log10_fair
 from drishtiksha_models.watermark.messages import MESSAGES, Message
-from drishtiksha_models.watermark.votes import Ballot
+from drishtiksha_models.watermark.votes import Ballot, scores
 
 SDXL, FLUX, SD1, SD2 = MESSAGES
 
@@ -79,3 +79,18 @@ def test_votes_are_counted_at_their_place_whatever_the_stripes() -> None:
     assert (whole.ones[48] == parts.ones[48]).all()
     assert whole.ones[48][5] == votes[5::48].sum()
     assert whole.votes[48].sum() == parts.votes[48].sum() == 1000
+
+
+def test_a_block_votes_by_its_strongest_coarse_value_but_the_first() -> None:
+    plane = np.random.default_rng(7).uniform(-90, 90, (24, 40)).astype(np.float32)
+    plane[0:2, 0:2] = 90  # the first value of the first block: 180, which would vote otherwise
+    expected = []
+    for top in range(0, 24, 8):
+        for left in range(0, 40, 8):
+            coarse = [
+                abs(float(plane[top + y : top + y + 2, left + x : left + x + 2].sum()) / 2)
+                for y in range(0, 8, 2) for x in range(0, 8, 2)
+            ]  # fmt: skip
+            expected.append(max(coarse[1:]) % 36 > 18)
+    assert scores(plane).tolist() == expected
+    assert (180 % 36 > 18) != expected[0]
