@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .evaluation import command as evaluation
+from .specimens import command as specimens
 
 GRACEFUL = 5
 """Seconds that running answers get at SIGTERM; with the killing of the workers the process is gone within ten."""
@@ -34,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     one.add_argument("--pictures", type=Path, metavar="FOLDER", help="write the pictures of the evidence there")
     one.set_defaults(run=_run)
     evaluation.register(commands)
+    specimens.register(commands)
     arguments = parser.parse_args(argv)
     code: int = arguments.run(arguments)
     return code

@@ -128,7 +128,7 @@ def _abstention(m: dict[str, Any]) -> str:
     for label, name in (("fake", "fakes"), ("real", "genuine files")):
         found = m["abstention"][label]
         reasons = "".join(f"<li>{one['count']} × {escape(one['reason'])}</li>" for one in found["reasons"])
-        parts.append(f"<p>INCONCLUSIVE: {_words(found)} {name}.</p>" + (f"<details><summary>Reasons</summary><ul>{reasons}</ul></details>" if reasons else ""))  # fmt: skip
+        parts.append(f"<p>Ended INCONCLUSIVE, with a reason why nothing could be measured: {_words(found)} {name}.</p>" + (f"<details><summary>Reasons</summary><ul>{reasons}</ul></details>" if reasons else ""))  # fmt: skip
     return "".join(parts)
 
 
