@@ -40,8 +40,11 @@ def result(media: dict[str, Any]) -> RenderableType:
 
 def pictures(media: dict[str, Any]) -> list[Text]:
     """Links to the pictures of the models that found something; where none did, of the first that drew any."""
-    drawn = [(one, one.get("artifacts") or []) for one in media["analyses"] if one.get("artifacts")]
-    told = [(one, some) for one, some in drawn if one.get("finding") not in (None, "NONE")] or drawn[:1]
+    drawn = []
+    for one in media["analyses"]:
+        if some := [a for a in one.get("artifacts") or [] if a["name"].endswith((".png", ".jpg"))]:
+            drawn.append((one.get("finding"), some))
+    told = [pair for pair in drawn if pair[0] not in (None, "NONE")] or drawn[:1]
     return [_artifact(artifact) for _, some in told for artifact in some]
 
 
