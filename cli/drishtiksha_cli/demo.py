@@ -19,16 +19,16 @@ from .errors import NOT_ANALYZED, OK, Refused
 ACCOUNT = "demo/account.json"
 
 
-def run(files: Sequence[Path], home: Path | None) -> int:
+def run(files: Sequence[Path], home: Path | None, *, everything: bool = False) -> int:
     """Platform up, media drawn, uploaded, followed, told. Returns the exit code."""
     watching.check(files)
     from .platform import plainly
 
     with plainly():
-        return _story(files, home)
+        return _story(files, home, demo_media.ALL if everything else demo_media.USUAL)
 
 
-def _story(files: Sequence[Path], home: Path | None) -> int:
+def _story(files: Sequence[Path], home: Path | None, names: Sequence[str]) -> int:
     from drishtiksha_devcluster import cluster, platform, state
 
     from .platform import steps
@@ -40,7 +40,7 @@ def _story(files: Sequence[Path], home: Path | None) -> int:
         found = platform.up(folder, report=report)
 
     say()
-    drawn = [] if files else demo_media.draw_all(folder / "demo")
+    drawn = [] if files else demo_media.draw_all(folder / "demo", names=names)
     if drawn:
         say("The demo's media are drawn by code from a fixed seed; nothing is downloaded, nobody is shown:")
         say(_pairs(((one.path.name, one.made) for one in drawn), "bold"))
@@ -61,6 +61,8 @@ def _story(files: Sequence[Path], home: Path | None) -> int:
         say(view.result(media))
         if media["filename"] in expected:
             say(Text(f"  expected: {expected[media['filename']]}", style="dim"))
+        for link in view.pictures(media):
+            say(link, soft_wrap=True)
     say("\n[bold]Look further[/]")
     if folder != state.find_home():
         say(Text(f"  export DRISHTIKSHA_HOME={folder}   # so that these commands mean this platform"), soft_wrap=True)
@@ -125,6 +127,7 @@ def _places(base_url: str, folder: Path) -> list[tuple[str, str]]:
         ("drishtiksha status", "what runs, and where"),
         ("drishtiksha logs operator", "what a process says"),
         (f"{base_url}/docs", f"the REST API; the demo's account stands in {folder / ACCOUNT}"),
+        ("drishtiksha demo --all", "more: altered after signing, a face and its twin drawn anew per frame, a voice"),
         ("drishtiksha demo FILE…", "your own video, picture or recording"),
         ("drishtiksha down", "ends it all; data stay until --data"),
     ]

@@ -33,6 +33,7 @@ app = typer.Typer(
 def demo(
     files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Yours instead of drawn ones")] = None,
     home: Annotated[Path | None, typer.Option("--home", help="State folder of the platform")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="More media: each kind of finding")] = False,
 ) -> None:
     """See a video, a picture and a recording being examined.
 
@@ -40,7 +41,7 @@ def demo(
     """
     from . import demo as story
 
-    sys.exit(story.run(files or [], home))
+    sys.exit(story.run(files or [], home, everything=everything))
 
 
 accounts.register(app)

@@ -38,6 +38,16 @@ def result(media: dict[str, Any]) -> RenderableType:
     return Group(verdict, table)
 
 
+def pictures(media: dict[str, Any]) -> list[Text]:
+    """Links to the pictures of the models that found something; where none did, of the first that drew any."""
+    drawn = []
+    for one in media["analyses"]:
+        if some := [a for a in one.get("artifacts") or [] if a["name"].endswith((".png", ".jpg"))]:
+            drawn.append((one.get("finding"), some))
+    told = [pair for pair in drawn if pair[0] not in (None, "NONE")] or drawn[:1]
+    return [_artifact(artifact) for _, some in told for artifact in some]
+
+
 def listing(found: list[dict[str, Any]], width: int) -> RenderableType:
     """The list of a person's media, a line each: with type, size and status where there is room, always with whole ids."""
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""The command `drishtiksha-models`: serve the detectors, list them, or run one on a file without any service."""
+"""The command `drishtiksha-models`: serve the detectors, list them, run one on a file, or evaluate them on many."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import os
 import sys
 from pathlib import Path
 
-from .bundles import command
+from .bundles import command as bundles
+from .evaluation import command as evaluation
+from .specimens import command as specimens
 
 GRACEFUL = 5
 """Seconds that running answers get at SIGTERM; with the killing of the workers the process is gone within ten."""
@@ -42,7 +44,9 @@ def main(argv: list[str] | None = None) -> int:
             metavar="FOLDER",
             help="bundles, too (default: BUNDLES)",
         )
-    command.add_to(commands)
+    bundles.add_to(commands)
+    evaluation.register(commands)
+    specimens.register(commands)
     arguments = parser.parse_args(argv)
     code: int = arguments.run(arguments)
     return code

@@ -9,9 +9,11 @@ import av
 import pytest
 
 from drishtiksha_cli import demo_media
+from drishtiksha_cli.errors import CommandFailed
 from drishtiksha_models.decode.identify import identify
 from drishtiksha_models.detector import Deadline, Finding
 from drishtiksha_models.detectors.jpeg_grid_v1 import DETECTOR
+from drishtiksha_models.specimens.plan import SPECIMENS
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +28,7 @@ def sha256(path: Path) -> str:
 def test_the_picture_and_the_recording_are_the_same_bytes_at_each_drawing(
     drawn: dict[str, Path], tmp_path: Path
 ) -> None:
-    demo_media.draw_picture(tmp_path / "picture.png")
-    demo_media.draw_recording(tmp_path / "recording.flac")
+    demo_media.draw_all(tmp_path, names=("picture.png", "recording.flac"))
     for name in ("picture.png", "recording.flac"):
         assert sha256(tmp_path / name) == sha256(drawn[name])
 
@@ -41,6 +42,16 @@ def test_what_is_drawn_already_is_left_alone_and_nothing_half_done_stays(
     demo_media.draw_all(folder, said.append)
     assert said == []
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+def test_a_choice_that_does_not_exist_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed, match=r"there is no specimen nothing\.png"):
+        demo_media.draw_all(tmp_path, names=("nothing.png",))
+
+
+def test_the_command_line_and_the_model_service_mean_the_same_media() -> None:
+    assert set(demo_media.ALL) == {one.name for one in SPECIMENS}
+    assert set(demo_media.USUAL) == {one.name for one in SPECIMENS if one.basic}
 
 
 def test_the_clip_is_ten_seconds_of_h264_and_aac(drawn: dict[str, Path]) -> None:

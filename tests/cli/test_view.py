@@ -104,3 +104,14 @@ def test_colours_are_for_terminals_only() -> None:
     fake = media("ANALYZED", analysis(prediction="FAKE"), verdict=verdict("FAKE", "DECLARED", None, "ONE-V1"))
     assert "\x1b[" in "".join(drawn(view.result(fake), 80, colour=True))
     assert "\x1b[" not in "".join(drawn(view.result(fake), 80))
+
+
+def test_the_demo_links_the_pictures_of_who_found_something_and_no_raw_answer() -> None:
+    def one(finding: str, *names: str) -> dict[str, Any]:
+        return {"finding": finding, "artifacts": [{"name": n, "url": f"https://x/{n}"} for n in names]}
+
+    found = [one("NONE", "noise.png"), one("MANIPULATED_REGION", "votes.png", "ml-response.json.gz"), {"finding": None}]
+    assert [link.plain for link in view.pictures({"analyses": found})] == ["  votes.png: https://x/votes.png"]
+    quiet = [one("NONE", "ml-response.json.gz"), one("NONE", "noise.png"), one("NONE", "other.png")]
+    assert [link.plain for link in view.pictures({"analyses": quiet})] == ["  noise.png: https://x/noise.png"]
+    assert view.pictures({"analyses": [one("NONE")]}) == []

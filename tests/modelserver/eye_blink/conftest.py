@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,14 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-_spec = importlib.util.spec_from_file_location(
-    "face_temporal_pen", Path(__file__).parent.parent / "face_temporal" / "conftest.py"
-)
-assert _spec is not None
-assert _spec.loader is not None
-_drawing = importlib.util.module_from_spec(_spec)
-sys.modules["face_temporal_pen"] = _drawing
-_spec.loader.exec_module(_drawing)
+from drishtiksha_models.specimens.portrait import DARK, Pen
 
 SIZE, WIDTH, HEIGHT = 220, 480, 360
 FPS = 24
@@ -40,7 +31,7 @@ def shut(portrait: Any) -> Any:
             0,
             10,
             170,
-            _drawing.DARK,
+            DARK,
             3,
             cv2.LINE_AA,
         )
@@ -50,7 +41,7 @@ def shut(portrait: Any) -> Any:
 @pytest.fixture(scope="session")
 def blinking(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """A film of so many frames whose eyes are shut in the frames that `closed` accepts."""
-    pen = _drawing.Pen()
+    pen = Pen()
     portrait = pen.portrait(SIZE, WIDTH, HEIGHT)
     closed_eyes = shut(portrait)
     folder = tmp_path_factory.mktemp("blinks")

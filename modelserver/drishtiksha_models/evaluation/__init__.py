@@ -1,0 +1,1 @@
+"""Evaluation of detectors on labelled files: `dataset` → `examiner` (child) → `study` → `figures` → `page`, `cards`."""
