@@ -1,7 +1,7 @@
 """Calibrates a bundle on labelled media: Platt's scaling, AUC, and the calibration error by media that had no part in the fit.
 
-Sources: Platt, "Probabilistic outputs for support vector machines", 1999 (targets (n+1)/(n+2) and 1/(n+2) against overfitting);
-Naeini et al., "Obtaining well calibrated probabilities using Bayesian binning", AAAI 2015 (ECE).
+Source: Platt, "Probabilistic outputs for support vector machines", 1999 (targets (n+1)/(n+2) and 1/(n+2) against overfitting).
+AUC and calibration error are those of `evaluation/statistics`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from ..decode.identify import identify
 from ..detector import BadMedia, Deadline, DeadlinePassed, Unsupported
+from ..evaluation.statistics import auc, ece
 from .detector import BundleDetector
 from .scores import log_odds, scores_of, together
 
-FOLDS, BINS = 5, 10
-"""Parts of the media, each of which is judged by a fit on the others; bins of the ECE."""
+FOLDS = 5
+"""Parts of the media, each of which is judged by a fit on the others."""
 SECONDS = 600.0
 """For one file."""
 Floats = NDArray[np.float64]
@@ -84,7 +85,9 @@ def fit(real: Scored, fake: Scored, seed: int = 0) -> Fit:
         unseen[part] = _p(scores[part], a, b)
     a, b = platt(scores, labels)
     digest = hashlib.sha256("\n".join(sorted([*real.hashes, *fake.hashes])).encode()).hexdigest()
-    return Fit(a, b, auc(scores, labels), ece(unseen, labels), len(real.scores), len(fake.scores), f"sha256:{digest}")
+    return Fit(
+        a, b, auc(scores, labels > 0), ece(unseen, labels > 0), len(real.scores), len(fake.scores), f"sha256:{digest}"
+    )
 
 
 def platt(scores: Floats, labels: Floats) -> tuple[float, float]:
@@ -101,20 +104,6 @@ def platt(scores: Floats, labels: Floats) -> tuple[float, float]:
     start = np.array([-1.0, np.log((len(labels) - fakes + 1) / (fakes + 1))])
     found = minimize(loss, start, method="BFGS").x
     return float(found[0]), float(found[1])
-
-
-def auc(scores: Floats, labels: Floats) -> float:
-    """The chance that a fake scores above a real one, a tie counting half."""
-    fakes, reals = scores[labels > 0], np.sort(scores[labels == 0])
-    below, up_to = np.searchsorted(reals, fakes, "left"), np.searchsorted(reals, fakes, "right")
-    return float(np.mean((below + up_to) / 2) / len(reals))
-
-
-def ece(probabilities: Floats, labels: Floats, bins: int = BINS) -> float:
-    """Mean of |share of fakes - mean probability| over bins of equal width, weighted by their media."""
-    which = np.minimum((probabilities * bins).astype(int), bins - 1)
-    gaps = [abs(labels[which == i].sum() - probabilities[which == i].sum()) for i in range(bins)]
-    return float(sum(gaps) / len(labels))
 
 
 def _p(scores: Floats, a: float, b: float) -> Floats:
