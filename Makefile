@@ -70,7 +70,7 @@ test-e2e: control-plane ## only the end-to-end tests
 test-kill: control-plane ## a SIGKILL at each executed line of the stories, and of each process (three quarters of an hour)
 	$(BIN)/pytest -m kill
 
-test-soak: control-plane ## a seeded soak of everything, ambiguous commits, lost connections, storms, large worlds (two hours)
+test-soak: control-plane ## a seeded soak of everything, ambiguous commits, lost connections, storms, large worlds (an hour and a half)
 	$(BIN)/pytest -m soak
 
 prove-red: control-plane ## break the platform on purpose, fault by fault, in a copy: the tests must see it
