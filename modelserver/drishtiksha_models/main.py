@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from .evaluation import cards
 from .evaluation import command as evaluation
 from .specimens import command as specimens
 
@@ -35,6 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     one.add_argument("--pictures", type=Path, metavar="FOLDER", help="write the pictures of the evidence there")
     one.set_defaults(run=_run)
     evaluation.register(commands)
+    cards.register(commands)
     specimens.register(commands)
     arguments = parser.parse_args(argv)
     code: int = arguments.run(arguments)
