@@ -55,9 +55,11 @@ def _still(seed: int, kind: str, path: Path) -> None:
         "signed-as-captured": lambda: sign(jpeg(plain, 92), "digitalCapture"),
         "splice": lambda: png(p.spliced(plain)),
         "splice, saved again": lambda: jpeg(p.spliced(plain), 85),
-        "SDXL": lambda: png(p.marked(plain, MESSAGES[0].bits)),
-        "FLUX": lambda: png(p.marked(plain, MESSAGES[1].bits)),
-        "resized": lambda: png(p.resized(p.marked(plain, MESSAGES[0].bits), 0.9)),
+        "SDXL": lambda: png(p.marked(p.clouds(seed), MESSAGES[0].bits)),
+        "SDXL, landscape": lambda: png(p.marked(plain, MESSAGES[0].bits)),
+        "FLUX": lambda: png(p.marked(p.clouds(seed), MESSAGES[1].bits)),
+        "clouds": lambda: png(p.clouds(seed)),
+        "resized": lambda: png(p.resized(p.marked(p.clouds(seed), MESSAGES[0].bits), 0.9)),
         "enlarged": lambda: png(p.resized(plain, 1.5)),
         "lattice": lambda: png(p.upsampled(p.scene(seed, 120, 160))),
     }[kind]()
@@ -113,13 +115,24 @@ RECIPES = {
         ),
     ),
     "GEN-WATERMARK-V1": Recipe(
-        f"{_DRAWN}, as PNG; marks written with the generators' published scheme and messages, no generator was used.",
+        "Drawn clouds of colour and landscapes of 640 x 480 pixels, another seed for each, as PNG; marks written with the generators' "
+        "published scheme and messages, no generator was used.",
         _stills(
-            ("fake/SDXL", "SDXL", 4), ("fake/FLUX", "FLUX", 4), ("fake/SDXL, resized to 90 %", "resized", 4), ("real/plain", "png", 8)
+            ("fake/SDXL", "SDXL", 4),
+            ("fake/SDXL, landscape", "SDXL, landscape", 4),
+            ("fake/FLUX", "FLUX", 4),
+            ("fake/SDXL, resized to 90 %", "resized", 4),
+            ("real/clouds", "clouds", 5),
+            ("real/landscape", "png", 5),
         ),
         Example("fake/SDXL/1", "The votes of each bit lean the way that the message says."),
         Example("fake/SDXL, resized to 90 %/1", "The same mark after resizing to 90 %: nothing can be read."),
-        ("Resizing, cropping, screenshots and JPEG below about 90 erase the mark.", "Most generators write none, or another kind."),
+        (
+            "Resizing, cropping, screenshots and JPEG below about 90 erase the mark.",
+            "Most generators write none, or another kind.",
+            "In a picture whose colours lean one way, as in the landscapes, all votes lean too: the mark is read by their order, though "
+            "hardly more than half of the bits agree.",
+        ),
     ),
     "JPEG-GRID-V1": Recipe(
         f"{_DRAWN}; compressed as JPEG of quality 80, a patch of 120 x 128 pixels moved off the grid, saved as PNG.",
