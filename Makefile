@@ -35,7 +35,7 @@ lock: ## write requirements.lock anew from pyproject.toml (hashes, no index addr
 	  --prerelease if-necessary-or-explicit --quiet -o requirements.lock
 	@sed -i '1i # Every dependency of every process, with hashes. Made by "make lock"; no index address stands here.' requirements.lock
 
-demo: venv ## bring the platform up and watch a video, a picture and a recording being examined
+demo: venv ## bring the platform up and watch a video, pictures and a recording being examined
 	@$(BIN)/drishtiksha demo
 
 up: venv ## bring the platform up on this machine
@@ -86,6 +86,9 @@ test-s3: venv ## tests on a real S3 server (built from Go modules once, some min
 	@echo "── S3 server (built once; from the cache afterwards) ──"
 	@$(BIN)/python tests/support/s3_server.py
 	$(BIN)/pytest -m s3
+
+detector-cards: venv ## write docs/detectors/*-V1.md anew: each detector measured on media that are drawn by code
+	$(BIN)/drishtiksha-models cards docs/detectors
 
 bench: control-plane ## measure the orchestration against bare Jobs; writes benchmarks/out/
 	$(BIN)/python benchmarks/orchestration/run.py

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from .bundles import command as bundles
+from .evaluation import cards
 from .evaluation import command as evaluation
 from .specimens import command as specimens
 
@@ -46,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         )
     bundles.add_to(commands)
     evaluation.register(commands)
+    cards.register(commands)
     specimens.register(commands)
     arguments = parser.parse_args(argv)
     code: int = arguments.run(arguments)

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import psycopg
 import pytest
@@ -26,6 +27,8 @@ from drishtiksha_devcluster import binary, dotenv, platform, postgres
 from drishtiksha_devcluster.ports import free_port
 
 VERDICTS = {"clip.mp4": "INCONCLUSIVE", "picture.png": "FAKE", "recording.flac": "INCONCLUSIVE"}
+SHOWN = VERDICTS | {"signed.jpg": "FAKE", "watermarked.png": "FAKE"}
+"""What the demo shows without being asked for more."""
 
 
 class Platform:
@@ -97,11 +100,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
             process.kill()
 
 
-def test_the_demo_brings_everything_up_and_ends_with_its_three_verdicts(place: Platform) -> None:
+def test_the_demo_brings_everything_up_and_ends_with_its_verdicts_and_links(place: Platform) -> None:
     said = place.run("demo", "--home", str(place.home))
-    for name, label in VERDICTS.items():
+    for name, label in SHOWN.items():
         assert re.search(rf"^{re.escape(name)} +{label}\.", said, re.MULTILINE), said
     assert "gpu-0 is simulated" in said
+    (votes,) = re.findall(r"^ +votes\.png: (http\S+)$", said, re.MULTILINE)
+    assert httpx.get(votes, timeout=10).content.startswith(b"\x89PNG")
 
 
 def test_status_kubectl_logs_and_the_account_tell_of_the_same_platform(place: Platform) -> None:
@@ -109,7 +114,7 @@ def test_status_kubectl_logs_and_the_account_tell_of_the_same_platform(place: Pl
     states = {p["name"]: p["state"] for p in json.loads(place.run("status", "--json"))}
     assert states == dict.fromkeys(platform.NAMES, "ready")
     mine = json.loads(place.run("list", "--json"))
-    assert {m["filename"]: m["verdict"]["label"] for m in mine} == VERDICTS
+    assert {m["filename"]: m["verdict"]["label"] for m in mine} == SHOWN
     resources = json.loads(place.run("kubectl", "get", "ma", "-o", "json"))["items"]
     assert {r["spec"]["runId"]: r["status"]["phase"] for r in resources} == {m["latestRunId"]: "ANALYZED" for m in mine}
     lines = place.run("logs", "api", "-n", "5").splitlines()

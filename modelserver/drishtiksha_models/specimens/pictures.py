@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from .drawing import Pixels, decoded, jpeg, landscape
+from .drawing import Pixels, decoded, jpeg, landscape, noise
 
 STEP = 36.0
 """Quantisation step of the mark, that of the generators' own code."""
@@ -16,6 +16,15 @@ STEP = 36.0
 def scene(seed: int, height: int = 480, width: int = 640) -> Pixels:
     """A landscape that never was compressed."""
     return landscape(np.random.default_rng(seed), height, width)
+
+
+def clouds(seed: int, height: int = 480, width: int = 640) -> Pixels:
+    """Clouds of colour with a 1/f spectrum and a little grain."""
+    rng = np.random.default_rng(seed)
+    planes = np.stack([noise(rng, height, width, 1.0) for _ in range(3)], axis=2)
+    colour = 120 + 30 * planes.mean(axis=2, keepdims=True) + 14 * planes + rng.normal(0, 2, planes.shape)
+    drawn: Pixels = np.clip(colour, 0, 255).astype(np.uint8)
+    return drawn
 
 
 def spliced(picture: Pixels, quality: int = 80) -> Pixels:

@@ -73,9 +73,9 @@ def _altered(path: Path) -> None:
 def _watermarked(path: Path) -> None:
     from ..watermark.messages import MESSAGES
     from .drawing import png
-    from .pictures import marked, scene
+    from .pictures import clouds, marked
 
-    path.write_bytes(png(marked(scene(SEED + 4), MESSAGES[0].bits)))
+    path.write_bytes(png(marked(clouds(SEED + 4), MESSAGES[0].bits)))
 
 
 def _face(path: Path) -> None:
@@ -133,7 +133,7 @@ SPECIMENS = (
     ),
     Specimen(
         "watermarked.png",
-        "a drawn landscape into which the hidden mark of SDXL was written (its encoder is public; no generator was used)",
+        "drawn clouds of colour into which the hidden mark of SDXL was written (its encoder is public; no generator was used)",
         "FAKE: the mark is read, with a bound on chance",
         _watermarked,
     ),

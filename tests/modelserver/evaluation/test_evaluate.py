@@ -91,6 +91,8 @@ def test_resuming_examines_nothing_twice_and_what_changed_again(command: Command
     files([*REAL, "p0.4-new"][-1:], [])
     _evaluate(command, data, "--resume")
     assert sorted(_examined(tmp_path)[10:]) == ["p0.1-a.png", "p0.4-new.png"]
+    _evaluate(command, data, "--resume")
+    assert len(_examined(tmp_path)) == 12
     again = _report(tmp_path)
     assert again["models"][0]["counts"]["files"] == first["models"][0]["counts"]["files"] + 1
 
