@@ -44,7 +44,7 @@ def line_of(text: str) -> int:
 def test_lines_of_coroutines_and_of_threads_are_seen(tmp_path: Path) -> None:
     done = put(tmp_path)
     assert done.returncode == 0, done.stderr
-    in_coroutine, in_thread = line_of("buffer += chunk"), line_of("part.replace(target)")
+    in_coroutine, in_thread = line_of("block.append(chunk)"), line_of("part.replace(target)")
     for line in (in_coroutine, in_thread):
         assert f'["{LOCAL}", {line}]' in done.stdout
 
