@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
 from typing import Any
@@ -144,13 +145,20 @@ async def test_a_hash_of_no_known_kind_lets_nobody_in(world: Any) -> None:
 
 async def test_a_flood_of_logins_is_told_to_come_back(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drishtiksha_api.passwords._WAITING", 3)
+    pool_is_free = threading.Event()
+    passwords = world.api.rest.state.passwords
+    busy = [asyncio.create_task(passwords._in_pool(lambda: pool_is_free.wait(30))) for _ in range(2)]
+    await asyncio.sleep(0)
 
     async def one(number: int) -> httpx.Response:
         body = {"email": f"{number}@example.org", "password": "wrong one"}
         answer: httpx.Response = await world.client.post(f"{AUTH}/login", json=body)
+        if answer.status_code == 429:
+            pool_is_free.set()
         return answer
 
     answers = await asyncio.gather(*(one(number) for number in range(30)))
+    assert await asyncio.gather(*busy) == [True, True]
     assert {answer.status_code for answer in answers} == {401, 429}
     assert all(a.headers["retry-after"] == "5" for a in answers if a.status_code == 429)
 
