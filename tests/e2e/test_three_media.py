@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -30,9 +32,22 @@ models:
 """
 
 
+TEMPLATE = dict(
+    re.findall(r"^([A-Z][A-Z0-9_]*)=(.*)$", (Path(__file__).parents[2] / ".env.cluster.example").read_text(), re.M)
+)
+SECRETS = {"JWT_SECRET", "DRISHTIKSHA_SIGNING_KEYS", "SERVER_API_KEY"}
+ADDRESSES = {
+    *("DATABASE_URL", "REDIS_URL", "SERVER_URL", "BASE_URL", "DRISHTIKSHA_DOOR_URL", "DRISHTIKSHA_NAMESPACE"),
+    *("HOST", "PORT", "DRISHTIKSHA_DOOR_PORT", "DRISHTIKSHA_METRICS_PORT", "LOCAL_STORAGE_PATH"),
+}
+"""What differs on one machine: nothing here has a name of its own, and all share the ports."""
+MODELS = ",".join(SHARED_MODELS)
+
+
 @pytest.fixture(scope="module")
 def world(new_world: Callable[..., World]) -> World:
-    made = new_world(config=POD_MODEL, models=",".join(SHARED_MODELS))
+    template = {name: value for name, value in TEMPLATE.items() if name != "BASE_URL"}
+    made = new_world(config=POD_MODEL, models=MODELS, template=template)
     made.start()
     return made
 
@@ -48,6 +63,21 @@ def finished(world: World, demo_media: dict[str, Any]) -> Iterator[tuple[Person,
     yield person, ended, listener.told
     listener.close()
     person.close()
+
+
+def test_the_cluster_template_with_its_addresses_and_secrets_filled_in_starts_the_platform(
+    world: World, finished: Any
+) -> None:
+    for name, running in world.processes.items():
+        given = Path(f"/proc/{running.pid}/environ").read_text().split("\0")
+        told = dict(line.split("=", 1) for line in given if "=" in line)
+        kept = {n: v for n, v in TEMPLATE.items() if n not in SECRETS | ADDRESSES}
+        if name == "modelserver":
+            kept["ACTIVE_MODELS"] = MODELS
+        assert {n: told.get(n) for n in kept} == kept, name
+    assert httpx.get(f"{world.wiring.base_url}/readyz", timeout=10).status_code == 200
+    _, ended, _ = finished
+    assert {media["status"] for media in ended.values()} == {"ANALYZED"}
 
 
 def test_the_moved_patch_is_found_by_measurement(finished) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,10 @@ class Person:
 
 
 class World:
-    """A namespace with its own database, api, door, operator and ML service on a shared cluster."""
+    """A namespace with its own database, api, door, operator and ML service on a shared cluster.
+
+    `template`: settings that every process is given, as a ConfigMap gives them, beneath those that this world wires.
+    """
 
     def __init__(
         self,
@@ -187,6 +191,7 @@ class World:
         script: dict[str, Any] | None = None,
         models: str | None = None,
         bundles: Path | None = None,
+        template: Mapping[str, str] | None = None,
     ) -> None:
         self.cluster, self.folder, self.namespace, self.database_url = cluster, folder, namespace, database_url
         folder.mkdir(parents=True, exist_ok=True)
@@ -202,6 +207,7 @@ class World:
             "DRISHTIKSHA_SECOND_LOOK": "2s",
             **(settings or {}),
         }
+        own = {**(template or {}), **own}
         ports = {name: free_port() for name in apps.PORTS}
         self.wiring = apps.Wiring(
             home=cluster.home,
@@ -224,6 +230,7 @@ class World:
             port = ports["modelserver"]
             command = (sys.executable, str(SUPPORT / "scripted_ml.py"), str(port), str(self.script_file))
             specs.append(ProcessSpec("modelserver", command, {}, ready=f"http://127.0.0.1:{port}/stats"))
+        specs = [dataclasses.replace(s, env={**(template or {}), **s.env}) for s in specs]
         self.processes = {s.name: Running(s, folder / f"{s.name}.log") for s in specs}
 
     def script(self, models: dict[str, Any]) -> None:
