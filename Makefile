@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock control-plane demo up down status check fmt test test-e2e test-kill test-soak prove-red test-media test-s3 bench bench-detectors clean
+.PHONY: help venv lock control-plane demo up down status check fmt test test-long test-e2e test-kill test-soak prove-red test-media test-s3 bench bench-detectors clean
 
 help: ## list these targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -61,8 +61,11 @@ control-plane: venv ## have the local Kubernetes control plane in the cache (bui
 	@echo "── local Kubernetes control plane (built once; from the cache afterwards) ──"
 	@$(BIN)/python -m drishtiksha_devcluster.prepare
 
-test: control-plane ## all default tests, the end-to-end ones on a real control plane included (twelve minutes on two quiet cores)
+test: control-plane ## all default tests, the end-to-end ones on a real control plane included (ten minutes on two quiet cores)
 	$(BIN)/pytest -n $(JOBS) --dist loadfile
+
+test-long: control-plane ## whole platforms in trouble, and a share of each suite below that changes by the day (ten minutes; CI runs it too)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "long and not kill and not soak"
 
 test-e2e: control-plane ## only the end-to-end tests
 	$(BIN)/pytest -m e2e
@@ -70,8 +73,8 @@ test-e2e: control-plane ## only the end-to-end tests
 test-kill: control-plane ## a SIGKILL at each executed line of the stories, and of each process (three quarters of an hour)
 	$(BIN)/pytest -m kill
 
-test-soak: control-plane ## a seeded soak of everything, ambiguous commits, lost connections, storms, large worlds (an hour and a half)
-	$(BIN)/pytest -m soak
+test-soak: control-plane ## a seeded soak of everything, ambiguous commits, lost connections, storms, large worlds (an hour)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m soak
 
 prove-red: control-plane ## break the platform on purpose, fault by fault, in a copy: the tests must see it
 	$(BIN)/python tests/red/prove.py

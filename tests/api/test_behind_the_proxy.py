@@ -20,6 +20,8 @@ import socketio
 from fault_proxy import FaultProxy
 from test_process import environment, free_port, started, until_answered
 
+pytestmark = pytest.mark.long
+
 PICTURE = samples.picture("PNG")
 NEVER = 120.0
 """Seconds after which a call counts as one that hangs for ever."""

@@ -33,6 +33,8 @@ from drishtiksha.database.session import new_id
 from drishtiksha.domain.events import analysis_queued
 from drishtiksha_api.tokens import Tokens
 
+pytestmark = pytest.mark.long
+
 SECRET = "j" * 40
 
 

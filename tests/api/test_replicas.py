@@ -24,6 +24,8 @@ from api_process import ApiProcess, wait_for
 from api_samples import picture
 from round_robin import RoundRobin
 
+pytestmark = pytest.mark.long
+
 PICTURE = picture("PNG")
 WAY_TOO_LONG = 90.0
 """Seconds that no client should wait for anything here."""

@@ -1,7 +1,7 @@
 """Schemathesis asks a real api process whatever `/openapi.json` allows, and more, as nobody, as the owner and as a stranger.
 
 No 5xx but a neighbour's 503, no status that is not documented, no answer outside of its schema, nothing alive after its
-deletion. A share with a fixed seed by default; `make test-soak` asks for more, with stateful chains.
+deletion. A share with a fixed seed in `make test-long`; `make test-soak` asks for more, with stateful chains.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import httpx
 import psycopg
 import pytest
 from api_process import ApiProcess
+
+pytestmark = pytest.mark.long
 
 SUPPORT = Path(__file__).parents[1] / "support"
 CHECKS = (

@@ -11,6 +11,8 @@ from ledger import Ledger
 from operators import company
 from stores import Stores
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.timeout(900)
 async def test_i14_no_event_that_is_lost_late_or_repeated_changes_how_a_play_ends(

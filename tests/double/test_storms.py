@@ -10,6 +10,8 @@ from kubernetes_double.faults import AFTER, BEFORE, READING, weather
 from ledger import Ledger
 from storms import Ended, Theatre
 
+pytestmark = pytest.mark.long
+
 REQUESTS = (*BEFORE, *AFTER, *READING)
 STORMS = int(os.environ.get("DRISHTIKSHA_TEST_STORMS") or 100)
 """Of the soak; each takes some seconds."""

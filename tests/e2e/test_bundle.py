@@ -17,6 +17,8 @@ import pytest
 import tiny_networks as nets
 from world import World, wait_for
 
+pytestmark = pytest.mark.long
+
 GUIDE = Path(__file__).parents[2] / "docs" / "detectors" / "bundles.md"
 NAME = "MY-NET-V1"
 

@@ -24,6 +24,8 @@ sys.path.insert(0, str(Path(__file__).parent / "clients"))
 from guide import Said, run_block
 from javascript import NoNode, workplace
 
+pytestmark = pytest.mark.long
+
 CLIENTS = {
     "Python": sys.executable,
     "Python, nothing installed": sys.executable,

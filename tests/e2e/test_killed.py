@@ -11,6 +11,8 @@ import psutil
 import pytest
 from world import World, wait_for
 
+pytestmark = pytest.mark.long
+
 MODELS = {
     "ONE-V1": {"fake": 0.9, "seconds": 4},
     "TWO-V1": {"fake": 0.8, "seconds": 5},

@@ -21,6 +21,8 @@ from world import SUPPORT, Person, World, wait_for
 from drishtiksha.resources import job_name
 from drishtiksha_devcluster.node.faults import Fault
 
+pytestmark = pytest.mark.long
+
 IMAGE = {"image": True, "video": False, "audio": False, "fake": 0.9}
 LINGER = "python -m drishtiksha_jobrunner.main; code=$?; test $code = 0 || exit $code; trap 'exit 143' TERM; sleep 600 & wait"
 SMALL = "{requests: {cpu: 10m, memory: 32Mi}, limits: {memory: 512Mi}}"

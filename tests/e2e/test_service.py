@@ -25,6 +25,8 @@ from drishtiksha.resources import job_name
 from drishtiksha_devcluster.ports import free_port
 from drishtiksha_devcluster.process import ProcessSpec
 
+pytestmark = pytest.mark.long
+
 MIB = 1024 * 1024
 BUDGET = 3
 GOOD = {"do": "answer", "fake": 0.9}

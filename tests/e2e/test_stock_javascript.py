@@ -19,6 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent / "clients"))
 
 from javascript import Listening, NoNode, modules, workplace
 
+pytestmark = pytest.mark.long
+
 SECONDS_A_LOOK_IS_KEPT = 6.0
 """For so long the operator may go on believing in models that it was told of before."""
 GOOD = {"image": True, "video": False, "audio": False, "fake": 0.9}

@@ -11,6 +11,8 @@ import pytest
 from witness import ask
 from world import World, wait_for
 
+pytestmark = pytest.mark.long
+
 GOOD = {"image": True, "video": False, "audio": False, "fake": 0.9}
 
 

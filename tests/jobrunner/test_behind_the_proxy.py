@@ -20,6 +20,8 @@ from drishtiksha.database.runs import Ended
 from drishtiksha.domain.errors import ErrorClass
 from drishtiksha_jobrunner.run import run
 
+pytestmark = pytest.mark.long
+
 ONE_RESULT = (
     "SELECT a.status, a.attempt, a.prediction, (SELECT count(*) FROM analysis_errors) AS errors, "
     "(SELECT count(*) FROM attempts) AS attempts, (SELECT count(*) FROM events WHERE type = 'ANALYSIS_COMPLETED') AS told, "

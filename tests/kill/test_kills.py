@@ -19,6 +19,8 @@ from kill_matrix.watched import FILES, ROOT, STORIES
 
 from drishtiksha_devcluster.ephemeral import ThrowawayCluster
 
+pytestmark = pytest.mark.long
+
 GROUPS, PARTS = 6, 60
 """A share of the usual number is one of GROUPS of acts and one of PARTS of their points."""
 SHARES = GROUPS * PARTS

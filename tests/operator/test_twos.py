@@ -12,6 +12,8 @@ from witness import assert_clean
 from drishtiksha_devcluster.ephemeral import ThrowawayCluster
 from drishtiksha_operator import attempts
 
+pytestmark = pytest.mark.long
+
 
 async def test_i11_two_of_everything_leave_behind_what_one_of_each_would(
     database_url: str, redis_url: str, cluster: ThrowawayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

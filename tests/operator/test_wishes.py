@@ -12,6 +12,8 @@ from witness import assert_clean
 from drishtiksha_devcluster.ephemeral import ThrowawayCluster
 from drishtiksha_operator import attempts
 
+pytestmark = pytest.mark.long
+
 FEW = ("cancel", "kubectl", "delete")
 IN_THE_MIDDLE = (
     "being dispatched",

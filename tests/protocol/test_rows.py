@@ -19,6 +19,8 @@ from drishtiksha.database.runs import Ended, FrozenModel
 from drishtiksha.domain.analysis import analysis_id, attempt_id
 from drishtiksha.domain.errors import DrishtikshaError, ErrorClass, Fenced, NotActive, NotFound, RunActive
 
+pytestmark = pytest.mark.long
+
 CAPS = Caps(total=2, per_user=2, per_model=2, of_model={})
 BUDGET = 2
 ENDS = ("ML_UNAVAILABLE", "CRASHED", "INTERNAL", "DEADLINE", None)

@@ -27,6 +27,8 @@ from drishtiksha.kubeconfig import from_file
 from drishtiksha.objects.local import LocalObjects
 from drishtiksha_devcluster.ephemeral import ThrowawayCluster
 
+pytestmark = pytest.mark.long
+
 SHARE = 8
 """Points of the default suite."""
 GOAL = 300

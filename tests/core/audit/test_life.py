@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 from contextlib import suppress
 
+import pytest
 from sqlalchemy import text
 from stores import result
 
 from drishtiksha.database.runs import Ended
 from drishtiksha.domain.errors import DrishtikshaError, ErrorClass, Fenced, RunActive
 from drishtiksha.domain.events import EventType
+
+pytestmark = pytest.mark.long
 
 MODELS = ("A", "B")
 

@@ -25,6 +25,8 @@ from drishtiksha.database.outbox import Wish
 from drishtiksha.domain.errors import NotActive
 from drishtiksha.domain.status import RunStatus
 
+pytestmark = pytest.mark.long
+
 SIDE_BY_SIDE, LIVES = 4, 6
 
 

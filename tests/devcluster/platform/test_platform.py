@@ -22,6 +22,8 @@ from drishtiksha_devcluster.platform import PlatformFailed
 from drishtiksha_devcluster.process import Trace, alive
 from drishtiksha_devcluster.steps import Said
 
+pytestmark = pytest.mark.long
+
 PART = ("postgres", "valkey")
 
 

@@ -25,6 +25,8 @@ from world import World, wait_for
 from drishtiksha_cli.demo_media import DemoFile
 from drishtiksha_devcluster import cluster
 
+pytestmark = pytest.mark.long
+
 SEEDS = (177, 249)
 STEPS = 50
 CALM_SEED, CALM_STEPS = 5, 16
