@@ -64,7 +64,12 @@ def analysis(one: dict[str, Any]) -> str:
     if one.get("score") is not None:
         return f"{one['prediction']}, {kind(one)}: {one['score']:.0%} likely to be fake"
     reason: str | None = one.get("inconclusiveReason") or one.get("note")
-    return "INCONCLUSIVE: " + (reason or found or "no evidence was found")
+    word = "INCONCLUSIVE, suspicious" if _is_suspicious(one) else "INCONCLUSIVE"
+    return f"{word}: " + (reason or found or "no evidence was found")
+
+
+def _is_suspicious(one: dict[str, Any]) -> bool:
+    return one.get("finding") == "SUSPICIOUS"
 
 
 def kind(one: dict[str, Any]) -> str:
@@ -105,6 +110,8 @@ def verdict(media: dict[str, Any]) -> str:
             text = f"{said['label']}. Calibrated models give {said['score']:.0%} for fake ({names})."
         case "CLAIMED":
             text = f"{said['label']}. Models claim {said['score']:.0%} for fake; nobody has calibrated them ({names})."
+        case _ if by := ", ".join(one["model"] for one in media.get("analyses") or [] if _is_suspicious(one)):
+            text = f"INCONCLUSIVE. Something looks suspicious ({by}), which alone decides nothing."
         case _:
             text = "INCONCLUSIVE. No evidence was found, which proves nothing either way."
     return text + partly

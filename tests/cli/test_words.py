@@ -36,7 +36,7 @@ OUTCOMES: list[tuple[dict[str, Any], str]] = [
     (analysis(basis="CLAIMED", score=0.3, prediction="REAL"), "REAL, as the model claims: 30% likely to be fake"),
     (analysis(inconclusiveReason="no face was found"), "INCONCLUSIVE: no face was found"),
     (analysis(note="The file carries no C2PA manifest."), "INCONCLUSIVE: The file carries no C2PA manifest."),
-    (analysis(finding="SUSPICIOUS"), "INCONCLUSIVE: something is unusual, which is no proof of anything"),
+    (analysis(finding="SUSPICIOUS"), "INCONCLUSIVE, suspicious: something is unusual, which is no proof of anything"),
     (analysis(), "INCONCLUSIVE: no evidence was found"),
     (analysis(status="PENDING"), "waiting"),
     (analysis(status="PROCESSING"), "being examined"),
@@ -83,6 +83,13 @@ def test_a_class_that_is_newer_than_this_client_still_says_something() -> None:
 )
 def test_each_basis_of_a_verdict_is_said(said: dict[str, Any], sentence: str) -> None:
     assert words.verdict(media("ANALYZED", verdict=said)) == sentence
+
+
+def test_a_suspicion_is_not_called_no_evidence_and_decides_nothing() -> None:
+    doubted = analysis("A-V1", finding="SUSPICIOUS", inconclusiveReason="the face trembles")
+    seen = media("ANALYZED", doubted, analysis("B-V1", finding="NONE"), verdict=verdict())
+    assert words.verdict(seen) == "INCONCLUSIVE. Something looks suspicious (A-V1), which alone decides nothing."
+    assert words.analysis(doubted) == "INCONCLUSIVE, suspicious: the face trembles"
 
 
 def test_a_verdict_of_some_models_names_those_that_gave_none() -> None:
