@@ -1,4 +1,5 @@
-"""The settings of object stores in a bucket: Amazon S3 and what speaks its protocol, Google Cloud Storage, Azure.
+"""The settings of object stores that somebody else runs: Amazon S3 and what speaks its protocol, Google Cloud Storage,
+Azure, Cloudinary.
 
 `objects.providers` makes the clients; only the group of the chosen provider is read.
 """
@@ -72,3 +73,18 @@ class Azure(Group):
         default=None, pattern=r"^https?://[^\s?#@]+$", validation_alias="DRISHTIKSHA_AZURE_ENDPOINT"
     )
     """A server of your own that speaks Azure's protocol."""
+
+
+class Cloudinary(Group):
+    """Cloudinary: its console shows the three under API Keys. The key needs the Upload and the Admin API."""
+
+    cloud: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", validation_alias="CLOUDINARY_CLOUD_NAME")
+    """The account, or the product environment of it, of the provider `cloudinary`."""
+    key: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", validation_alias="CLOUDINARY_API_KEY")
+    """The name of the key."""
+    secret: SecretStr = Field(min_length=1, validation_alias="CLOUDINARY_API_SECRET")
+    """Its secret."""
+    folder: Folder | None = Field(default=None, validation_alias="DRISHTIKSHA_CLOUDINARY_PREFIX")
+    """A folder for our files; one account may serve several platforms."""
+    endpoint: Server = Field(default="https://api.cloudinary.com", validation_alias="DRISHTIKSHA_CLOUDINARY_ENDPOINT")
+    """Where its API answers: that of another data centre, for accounts that live there."""

@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
-from .buckets import GCS, S3, Azure
+from .buckets import GCS, S3, Azure, Cloudinary
 from .domain.errors import BadSettings
 from .names import OTHER_NAMES, is_service_link, retired
 from .reading import CommaList, Group, Networks, Seconds, from_anywhere, load, names_of, seconds
@@ -27,6 +27,7 @@ __all__ = [
     "READ_BY",
     "S3",
     "Azure",
+    "Cloudinary",
     "CommaList",
     "Group",
     "Networks",
@@ -264,7 +265,7 @@ class Operator(Group):
         return http_url(value)
 
 
-BUCKETS: Mapping[str, type[Group]] = {"s3": S3, "gcs": GCS, "azure": Azure}
+BUCKETS: Mapping[str, type[Group]] = {"s3": S3, "gcs": GCS, "azure": Azure, "cloudinary": Cloudinary}
 """By STORAGE_PROVIDER what is read beside it."""
 STORES: tuple[type[Group], ...] = (Storage, *BUCKETS.values())
 """What whoever opens the object store may need, whichever it is."""

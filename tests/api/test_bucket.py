@@ -17,7 +17,8 @@ from obstore.store import MemoryStore, S3Store
 from s3_server import ACCESS, BUCKET, SECRET, S3Server, throwaway_s3
 
 from drishtiksha.objects import Objects, keys
-from drishtiksha.objects.remote import Patience, RemoteObjects
+from drishtiksha.objects.patience import Patience
+from drishtiksha.objects.remote import RemoteObjects
 from drishtiksha_api import dispatcher as dispatching
 from drishtiksha_api.janitor import Janitor
 

@@ -283,6 +283,9 @@ _NEEDED = {
     "JWT_SECRET": "s" * 32,
     "DRISHTIKSHA_SIGNING_KEYS": "k1:" + "s" * 32,
     "DRISHTIKSHA_S3_BUCKET": "media",
+    "CLOUDINARY_CLOUD_NAME": "media",
+    "CLOUDINARY_API_KEY": "1",
+    "CLOUDINARY_API_SECRET": "s",
 }
 
 

@@ -38,6 +38,11 @@ def owner(key: str) -> str | None:
 
 def checked(key: str) -> str:
     """The key itself, if it can only mean one place inside the store; ValueError otherwise."""
-    if len(key) > 512 or not _KEY.match(key):
+    if not is_ours(key):
         raise ValueError(f"not an object key of ours: {key[:80]!r}")
     return key
+
+
+def is_ours(key: str) -> bool:
+    """Whether it is a key that we could have made."""
+    return len(key) <= 512 and _KEY.match(key) is not None

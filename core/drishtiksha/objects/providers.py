@@ -78,8 +78,19 @@ def azure() -> Objects:
 
 
 def cloudinary() -> Objects:
-    """Not here: Cloudinary hands out a file as it sees fit, and cannot promise the bytes and ranges that we owe."""
-    raise BadSettings("STORAGE_PROVIDER: cloudinary is not built in; use local, s3, gcs or azure")
+    """An account of Cloudinary."""
+    given = settings.load(settings.Cloudinary)
+    try:
+        from .cloudinary import CloudinaryObjects
+        from .cloudinary_wire import Account
+    except ImportError as error:
+        raise BadSettings(
+            "STORAGE_PROVIDER: Cloudinary needs the package cloudinary: install drishtiksha[cloudinary]"
+        ) from error
+    except ValueError:  # the package looks at it as soon as it is imported
+        raise BadSettings("CLOUDINARY_URL: begins with cloudinary://; unset it, it is not used") from None
+    account = Account(given.cloud, given.key, given.secret.get_secret_value(), given.endpoint)
+    return CloudinaryObjects(account, given.folder)
 
 
 OURS: dict[str, Callable[[], Objects]] = {
@@ -97,7 +108,8 @@ def _remote(kind: str, bucket: str, folder: str | None, options: dict[str, Any],
         from obstore import store
         from obstore.exceptions import BaseError
 
-        from .remote import Patience, RemoteObjects
+        from .patience import Patience
+        from .remote import RemoteObjects
     except ImportError as error:
         raise BadSettings(
             "STORAGE_PROVIDER: a bucket needs the package obstore: install drishtiksha[objects]"

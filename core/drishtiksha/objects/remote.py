@@ -12,25 +12,22 @@ import asyncio
 import functools
 import hashlib
 import re
-import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 
 import obstore
-import structlog
 from obstore.exceptions import BaseError
 from obstore.store import MemoryStore
 
 from drishtiksha.domain.errors import DrishtikshaError, Unavailable
 
 from . import ObjectMissing, ObjectStat, Stored, keys
-
-log = structlog.get_logger()
+from .complaint import complain
+from .patience import Patience
 
 PART = 5 * 1024 * 1024
 """Bytes of one part: the least that S3 takes. An upload holds one that fills and one that is on its way."""
@@ -46,33 +43,6 @@ _THREADS = 32
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long the store is waited for, in seconds."""
-
-    connect: float = 3.0
-    request: float = 20.0
-    """One request with its body: a part of 5 MiB needs 256 KiB/s."""
-    retries: int = 2
-    retry_until: float = 10.0
-    """No further try of a request that began this long ago."""
-    call: float = 35.0
-    """One question, with its wait for a thread and all tries."""
-
-    def client(self) -> dict[str, Any]:
-        """As obstore's client options."""
-        return {
-            "connect_timeout": timedelta(seconds=self.connect),
-            "timeout": timedelta(seconds=self.request),
-            "read_timeout": timedelta(seconds=self.request),
-        }
-
-    def retry(self) -> dict[str, Any]:
-        """As obstore's retry options."""
-        pauses = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=2), "base": 2}
-        return {"max_retries": self.retries, "retry_timeout": timedelta(seconds=self.retry_until), "backoff": pauses}
 
 
 class RemoteObjects:
@@ -261,9 +231,6 @@ async def _one_byte() -> AsyncIterator[bytes]:
 
 
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
-_told: dict[tuple[str, str | None], float] = {}
-_SILENCE = 5.0
-"""Seconds between two lines of the log about the same: of a store that is away, every request of every client tells."""
 
 
 def _translated(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -274,12 +241,5 @@ def _translated(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         code = _CODE.search(str(error))
         if isinstance(error, FileNotFoundError) and (code is None or code[1] != "NoSuchBucket"):
             raise ObjectMissing("No such object.") from None
-        _complain(type(error).__name__, code[1] if code else None)
+        complain(type(error).__name__, code[1] if code else None)
         raise Unavailable("objects", "The object store does not answer.") from None
-
-
-def _complain(kind: str, code: str | None) -> None:
-    now = time.monotonic()
-    if now - _told.get((kind, code), -_SILENCE) >= _SILENCE:
-        _told[kind, code] = now
-        log.warning("the object store failed", kind=kind, code=code)

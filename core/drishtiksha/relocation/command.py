@@ -33,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="drishtiksha-migrate objects",
         description="Copy all bytes that the database knows to another object store; again at any time, it goes on.",
     )
-    parser.add_argument("--from", dest="source", required=True, metavar="PROVIDER", help="local, s3, gcs, azure, …")
+    parser.add_argument(
+        "--from", dest="source", required=True, metavar="PROVIDER", help="local, s3, gcs, azure, cloudinary, …"
+    )
     parser.add_argument("--to", dest="target", required=True, metavar="PROVIDER", help="the other one")
     parser.add_argument("--deep", action="store_true", help="read and compare what the target has already, too")
     options = parser.parse_args(arguments)

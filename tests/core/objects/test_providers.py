@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,6 +30,12 @@ AZURE = {
     "DRISHTIKSHA_AZURE_CONTAINER": "bytes",
     "AZURE_STORAGE_ACCOUNT_NAME": "account1",
     "AZURE_STORAGE_ACCOUNT_KEY": "Y2FuYXJ5LW9mLXRoZS1zZWNyZXQta2V5",
+}
+CLOUDINARY = {
+    "STORAGE_PROVIDER": "cloudinary",
+    "CLOUDINARY_CLOUD_NAME": "demo",
+    "CLOUDINARY_API_KEY": "123456789012345",
+    "CLOUDINARY_API_SECRET": SECRET,
 }
 
 
@@ -109,6 +117,45 @@ def test_a_google_bucket_opens(environment, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("more", "address"),
+    [
+        ({}, "https://api.cloudinary.com/v1_1/demo/raw/download?"),
+        (
+            {
+                "DRISHTIKSHA_CLOUDINARY_ENDPOINT": "https://api-eu.cloudinary.com",
+                "CLOUDINARY_UPLOAD_PREFIX": "http://x",
+            },
+            "https://api-eu.cloudinary.com/v1_1/demo/raw/download?",
+        ),
+    ],
+)
+def test_an_account_of_cloudinary_opens_and_shows_no_secret(environment, more: dict[str, str], address: str) -> None:
+    environment(CLOUDINARY | more)
+    signed = open_objects().sign("media/x", datetime.now(UTC) + timedelta(seconds=60))
+    assert signed is not None
+    assert signed.startswith(address)
+    assert "type=authenticated" in signed
+    assert SECRET not in signed + repr(settings.load(settings.Cloudinary))
+
+
+def test_a_package_of_cloudinary_that_is_missing_or_stumbles_is_named(
+    environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment(CLOUDINARY)
+    for name in [one for one in sys.modules if re.match(r"(drishtiksha\.objects\.)?cloudinary", one)]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "cloudinary", None)
+    with pytest.raises(BadSettings, match=r"install drishtiksha\[cloudinary\]"):
+        open_objects()
+    monkeypatch.delitem(sys.modules, "cloudinary")
+    monkeypatch.delenv("CLOUDINARY_CLOUD_NAME")
+    monkeypatch.setenv("CLOUDINARY_URL", "https://example.org")
+    Path(".env").write_text("CLOUDINARY_CLOUD_NAME=demo\n")
+    with pytest.raises(BadSettings, match=r"CLOUDINARY_URL: .*unset it"):
+        open_objects()
+
+
+@pytest.mark.parametrize(
     ("given", "sentence"),
     [
         ({"STORAGE_PROVIDER": "ftp"}, "STORAGE_PROVIDER: 'ftp' is not known here; there are azure, "),
@@ -123,6 +170,12 @@ def test_a_google_bucket_opens(environment, tmp_path: Path) -> None:
          "GOOGLE_APPLICATION_CREDENTIALS: "),
         (AZURE | {"AZURE_STORAGE_ACCOUNT_NAME": "A B"}, "AZURE_STORAGE_ACCOUNT_NAME: "),
         (AZURE | {"AZURE_STORAGE_ACCOUNT_KEY": "no base64!"}, "do not fit together"),
+        ({"STORAGE_PROVIDER": "cloudinary"},
+         "CLOUDINARY_CLOUD_NAME is not set; CLOUDINARY_API_KEY is not set; CLOUDINARY_API_SECRET is not set"),
+        (CLOUDINARY | {"CLOUDINARY_API_SECRET": ""}, "CLOUDINARY_API_SECRET is not set"),
+        (CLOUDINARY | {"CLOUDINARY_CLOUD_NAME": "a/b"}, "CLOUDINARY_CLOUD_NAME: "),
+        (CLOUDINARY | {"DRISHTIKSHA_CLOUDINARY_PREFIX": "/x"}, "DRISHTIKSHA_CLOUDINARY_PREFIX: "),
+        (CLOUDINARY | {"DRISHTIKSHA_CLOUDINARY_ENDPOINT": "api.cloudinary.com"}, "DRISHTIKSHA_CLOUDINARY_ENDPOINT: "),
     ],
 )  # fmt: skip
 def test_a_bad_setting_is_named(environment, given: dict[str, str], sentence: str) -> None:

@@ -13,13 +13,15 @@ from pathlib import Path
 import pytest
 import structlog
 from fault_proxy import FaultProxy, Wire
+from measured_store import MEASURED
 from obstore.store import MemoryStore, S3Store
 from s3_server import ACCESS, BUCKET, SECRET, S3Server, throwaway_s3
 
 from drishtiksha.domain.errors import Unavailable
 from drishtiksha.objects import ObjectMissing, Objects, keys
 from drishtiksha.objects.at_hand import at_hand
-from drishtiksha.objects.remote import Patience, RemoteObjects
+from drishtiksha.objects.patience import Patience
+from drishtiksha.objects.remote import RemoteObjects
 
 KEY = keys.original("01890000-0000-7000-8000-00000000000a")
 LARGE = 17 * 1024 * 1024
@@ -271,43 +273,6 @@ async def test_many_questions_to_a_silent_store_all_end_in_time(behind: RemoteOb
     said = await asyncio.gather(*(behind.stat(KEY) for _ in range(200)), return_exceptions=True)
     assert {type(one) for one in said} == {Unavailable}
     assert time.monotonic() - begun < SHORT.call + 2
-
-
-MEASURED = """
-import asyncio, hashlib, re, sys
-from pathlib import Path
-from drishtiksha.objects import keys
-from drishtiksha.objects.providers import open_objects
-
-KEY = keys.original("01890000-0000-7000-8000-00000000000b")
-BLOCK = bytes(range(256)) * 256
-
-
-def peak():
-    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
-
-
-async def source(megabytes):
-    for _ in range(megabytes * 16):
-        yield BLOCK
-
-
-async def main():
-    objects = open_objects()
-    await objects.put(KEY, source(1))
-    before = peak()
-    stored = await objects.put(KEY, source(int(sys.argv[1])))
-    up = peak()
-    digest = hashlib.sha256()
-    async for block in objects.get(KEY):
-        digest.update(block)
-    assert digest.hexdigest() == stored.sha256
-    await objects.delete(KEY)
-    print(stored.size, before, up, peak())
-
-
-asyncio.run(main())
-"""
 
 
 @pytest.mark.s3

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from cloudinary_double import cloudinary_double
+from cloudinary_store import store
 from obstore.store import MemoryStore
 from stored_platform import Platform, held, stream
 
@@ -45,6 +47,23 @@ async def test_everything_that_a_row_names_is_copied_once(
     assert await held(target) == platform.kept
     again = await Copying(platform.rows, platform.objects, target).run()
     assert (again.copied, again.there, again.there_bytes) == (0, 7, done.copied_bytes)
+
+
+async def test_a_platform_moves_to_cloudinary_and_back(platform: Platform) -> None:
+    """To a double of Cloudinary, which is written from its documented protocol."""
+    ada = await platform.stores.user()
+    media = [await platform.upload(ada, size) for size in (1, 1000, 7_000_000)]
+    await platform.artifact(media[0])
+    with cloudinary_double() as double:
+        there = store(double.url)
+        assert (await Copying(platform.rows, platform.objects, there).run()).copied == 4
+        assert await held(there) == platform.kept
+        assert (await Copying(platform.rows, platform.objects, there).run(deep=True)).there == 4
+        assert len(double.assets) == 4
+        for key in platform.kept:
+            await platform.objects.delete(key)
+        assert (await Copying(platform.rows, there, platform.objects).run()).copied == 4
+    assert await held(platform.objects) == platform.kept
 
 
 async def test_what_the_source_lacks_or_has_damaged_is_named_and_not_copied(
