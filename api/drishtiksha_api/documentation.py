@@ -138,7 +138,9 @@ def _complete(operation: dict[str, Any], said: Said, answer: Any, example: Any) 
     """Put the responses of one route in the place of FastAPI's guesses."""
     content: dict[str, Any] = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
     if answer is not None:
-        content = {"application/json": {"schema": answer, **({"example": example} if example else {})}}
+        content = {"application/json": {"schema": answer}}
+        if example:  # routes share them, whatever their status
+            content["application/json"]["example"] = {**example, "statusCode": said.status}
     if said.stream:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     headers = {name: _header(name) for name in said.headers}

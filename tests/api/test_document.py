@@ -135,6 +135,17 @@ async def test_the_answers_of_a_whole_story_are_as_the_document_says(world: Any)
     assert {name: shape_of(value) for name, value in kept.items()} == {n: shape_of(v) for n, v in stored.items()}
 
 
+async def test_an_example_says_the_status_that_it_stands_under(document: dict[str, Any]) -> None:
+    told = 0
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            for status, response in operation["responses"].items():
+                example = response.get("content", {}).get("application/json", {}).get("example")
+                told += example is not None
+                assert example is None or str(example["statusCode"]) == status, f"{method} {path}"
+    assert told > 20
+
+
 def test_a_key_that_is_not_in_the_document_is_found_out() -> None:
     examples = json.loads(EXAMPLES.read_text())
     user = examples["user"]

@@ -89,7 +89,7 @@ async def _examined(world: Any, ada: dict[str, str], media: dict[str, Any]) -> d
     shown = (await world.client.get(f"/api/v1/media/{media['id']}", headers=ada)).json()["data"]
     told = (await world.client.get(f"/api/v1/media/{media['id']}/events", headers=ada)).json()["data"]
     described = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[2])) for row in rows("Progress", 1)}
-    assert described.keys() == {event.value for event in EventType} | {FRAME_PROGRESS}
+    assert described.keys() == {event.value for event in EventType} | {FRAME_PROGRESS, "ANALYSIS_COMPLETE"}
     for event in told:
         assert event.keys() == keys("Progress")
         assert event["data"].keys() - FOR_OLDER_CLIENTS - {"progress", "total"} <= described[event["event"]]

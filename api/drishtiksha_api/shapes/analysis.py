@@ -38,7 +38,7 @@ def analysis(
         "runId": str(row.run_id),
         "model": row.model,
         "modelName": row.model,
-        "modelVersion": row.model_version,
+        "modelVersion": row.model_version or None,
         "prediction": row.prediction,
         "confidence": row.confidence,
         "score": row.score,
