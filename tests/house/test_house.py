@@ -34,7 +34,7 @@ def test_the_operator_folder_never_becomes_a_package() -> None:
 
 
 def test_lock_files_hold_hashes_and_no_index_address() -> None:
-    for name in ("requirements.lock", "requirements-models.lock", "requirements-media.lock"):
+    for name in ("requirements.lock", "requirements-models.lock", "requirements-media.lock", "requirements-fuzz.lock"):
         text = (ROOT / name).read_text()
         assert "--hash=sha256:" in text
         assert not re.search(r"https?://|--index-url|--extra-index-url|--find-links", text), name

@@ -13,7 +13,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from drishtiksha_models.decode.container import open_container
+from drishtiksha_models.decode.container import open_container, packets
 from drishtiksha_models.detector import BadMedia, Unsupported
 
 Samples = NDArray[np.float32]
@@ -81,6 +81,8 @@ def open_sound(path: Path) -> SoundTrack:
                 raise Unsupported("This file has no audio stream.")
             stream = container.streams.audio[0]
             codec = stream.codec_context
+            if codec is None:
+                raise Unsupported("The sound of this file is coded in a way that is not known here.")
             duration = container.duration / av.time_base if container.duration else None
             track = SoundTrack(
                 path, codec.name, container.format.name, codec.sample_rate, codec.channels, codec.bit_rate, duration
@@ -99,7 +101,7 @@ def _frames(path: Path) -> Iterator[av.AudioFrame]:
         with open_container(path) as container:
             stream = container.streams.audio[0]
             stream.thread_type = "NONE"
-            for packet in container.demux(stream):
+            for packet in packets(container, stream):
                 try:
                     yield from packet.decode()
                 except av.error.InvalidDataError as error:

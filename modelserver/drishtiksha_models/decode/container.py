@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,3 +21,15 @@ def open_container(path: Path) -> Any:
         return av.open(str(path), mode="r", options={"format_whitelist": FORMATS, "protocol_whitelist": "file"})
     except (av.error.FFmpegError, ValueError, OSError):
         raise BadMedia("The file cannot be opened as video or sound: it is damaged or of another kind.") from None
+
+
+def packets(container: Any, stream: Any) -> Iterator[Any]:
+    """The packets of one stream, the empty last one that flushes its decoder included. Raises FFmpegError.
+
+    Streams may come up while a file is read (MPEG-TS); after the last packet PyAV looks for them among those that were there
+    at the beginning. The stream asked for was flushed before that, so nothing is lost.
+    """
+    try:
+        yield from container.demux(stream)
+    except IndexError:
+        return

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 50_000_000
 """Width times height; a larger picture is refused before it is decoded."""
+BAND = 256
+"""Rows of a sixteen-bit picture that are scaled at a time."""
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF")
 """What Pillow may open. MPO (two JPEGs in one file) opens as JPEG; Pillow registers no opener under its own name."""
 
@@ -39,7 +41,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise BadMedia(_too_large()) from None
     except UnidentifiedImageError:
         raise BadMedia("The picture cannot be read: it is damaged or of another kind.") from None
-    except (OSError, SyntaxError, ValueError, EOFError, OverflowError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, OverflowError, RuntimeError) as error:
+        # libavif's complaints come as RuntimeError.
         raise BadMedia("The picture is damaged: its data ends early or contradicts itself.") from error
 
 
@@ -54,9 +57,11 @@ def pixels(image: Image.Image, box: tuple[int, int, int, int] | None = None) -> 
     if box is not None:
         image = image.crop(box)
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        grey = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if grey.max(initial=0.0) > 255 else 255.0
-        flat = np.clip(grey * (255.0 / top), 0, 255).astype(np.uint8)
+        grey = np.asarray(image)
+        scale = 255.0 / (65535.0 if grey.max(initial=0) > 255 else 255.0)
+        flat = np.empty(grey.shape, np.uint8)
+        for top in range(0, len(grey), BAND):  # numbers of eight bytes each would take 1.2 GB at once
+            flat[top : top + BAND] = np.clip(grey[top : top + BAND] * scale, 0, 255)
         return np.repeat(flat[:, :, None], 3, axis=2)
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
 

@@ -14,7 +14,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from drishtiksha_models.decode.container import open_container
+from drishtiksha_models.decode.container import open_container, packets
 from drishtiksha_models.detector import BadMedia, Unsupported
 
 Image = NDArray[np.uint8]
@@ -106,6 +106,8 @@ def open_film(path: Path) -> Film:
                 raise Unsupported("This file has no video stream.")
             stream = container.streams[index]
             codec = stream.codec_context
+            if codec is None:
+                raise Unsupported("The moving pictures of this file are coded in a way that is not known here.")
             rate: Fraction | None = stream.average_rate or stream.guessed_rate
             duration = container.duration / av.time_base if container.duration else None
             if stream.duration and stream.time_base:
@@ -138,7 +140,7 @@ def _decoded(path: Path, key_only: bool) -> Iterator[av.VideoFrame]:
             stream.thread_type = "NONE"
             if key_only:
                 stream.codec_context.skip_frame = "NONKEY"
-            for packet in container.demux(stream):
+            for packet in packets(container, stream):
                 try:
                     yield from packet.decode()
                 except av.error.InvalidDataError as error:

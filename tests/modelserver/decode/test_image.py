@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from drishtiksha_models.decode.image import opened, pixels
+from drishtiksha_models.decode.image import BAND, opened, pixels
 from drishtiksha_models.detector import BadMedia
 
 
@@ -28,3 +29,26 @@ def test_two_pictures_in_one_jpeg_open_as_the_first(tmp_path: Path) -> None:
     with opened(path) as image:
         assert image.format == "MPO"
         assert pixels(image)[0, 0, 0] > 150
+
+
+def test_an_avif_whose_pixels_are_broken_is_bad_media(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    Image.linear_gradient("L").convert("RGB").save(out, "AVIF")
+    data = bytearray(out.getvalue())
+    start = data.index(b"mdat") + 4
+    data[start : start + 64] = b"\xff" * 64
+    path = tmp_path / "broken.avif"
+    path.write_bytes(data)
+    with pytest.raises(BadMedia), opened(path) as image:
+        pixels(image)
+
+
+def test_sixteen_bits_are_scaled_to_eight_in_bands_as_in_one_piece(tmp_path: Path) -> None:
+    grey = np.random.default_rng(1).integers(0, 65_536, (2 * BAND + 9, 31)).astype("<u2")
+    path = tmp_path / "grey.png"
+    Image.fromarray(grey).save(path)
+    with opened(path) as image:
+        found = pixels(image)
+    assert found.shape == (*grey.shape, 3)
+    assert (found[..., 1] == (grey / 257.0).astype(np.uint8)).mean() > 0.999
+    assert (np.abs(found.astype(int) - (grey / 257.0)[..., None]) <= 1.0).all()
