@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock control-plane demo up down status check fmt test test-long test-e2e test-kill test-soak prove-red test-media fuzz test-s3 bench bench-detectors clean
+.PHONY: help venv lock control-plane demo up down status check fmt test test-long test-e2e test-kill test-soak prove-red test-media fuzz test-s3 bench bench-detectors bench-service clean
 
 help: ## list these targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -104,6 +104,9 @@ bench: control-plane ## measure the orchestration against bare Jobs; writes benc
 
 bench-detectors: venv ## measure what each detector costs; writes benchmarks/out/detectors.json
 	$(BIN)/python benchmarks/detectors/run.py
+
+bench-service: venv ## measure the model service: start to ready, requests per second (four minutes); writes benchmarks/out/service.json
+	$(BIN)/python benchmarks/service/run.py
 
 clean: ## remove caches (not .venv, not the platform's data)
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

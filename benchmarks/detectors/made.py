@@ -26,35 +26,40 @@ SOUND_SECONDS, RATE = 60, 48_000
 def make(folder: Path) -> dict[str, Path]:
     """The three files, by name of what they are."""
     return {
-        "clip": _clip(folder / "clip.mp4"),
-        "picture": _picture(folder / "picture.jpg"),
+        "clip": clip(folder / "clip.mp4", CLIP_SECONDS, CLIP_SIZE),
+        "picture": picture(folder / "picture.jpg", PICTURE_SIZE),
         "sound": _sound(folder / "sound.wav"),
     }
 
 
-def _clip(path: Path) -> Path:
-    """10 s of 1280 x 720 at 24 frames per second: the whole picture sways, the eyes shut every three seconds."""
+def clip(path: Path, seconds: int, size: tuple[int, int]) -> Path:
+    """A wide film at 24 frames per second: the whole picture sways, the eyes shut every three seconds."""
     drawing = _module(TESTS / "face_temporal" / "conftest.py")
     shutting = _module(TESTS / "eye_blink" / "conftest.py")
     pen = drawing.Pen()
     opened = pen.portrait(shutting.SIZE, shutting.WIDTH, shutting.HEIGHT)
-    heads = [cv2.resize(p, (960, 720), interpolation=cv2.INTER_CUBIC) for p in (opened.image, shutting.shut(opened))]
-    heads = [cv2.copyMakeBorder(p, 0, 0, 160, 160, cv2.BORDER_REFLECT) for p in heads]
+    width, height = size
+    edge = (width - height * 4 // 3) // 2
+    heads = [
+        cv2.resize(p, (width - 2 * edge, height), interpolation=cv2.INTER_CUBIC)
+        for p in (opened.image, shutting.shut(opened))
+    ]
+    heads = [cv2.copyMakeBorder(p, 0, 0, edge, edge, cv2.BORDER_REFLECT) for p in heads]
 
     def frames() -> Iterator[Any]:
-        for i in range(CLIP_SECONDS * FPS):
+        for i in range(seconds * FPS):
             sway = np.array([[1, 0, 12 * math.sin(i / 9)], [0, 1, 8 * math.cos(i / 13)]])
-            yield cv2.warpAffine(heads[40 <= i % 72 < 45], sway, CLIP_SIZE, borderMode=cv2.BORDER_REFLECT)
+            yield cv2.warpAffine(heads[40 <= i % 72 < 45], sway, size, borderMode=cv2.BORDER_REFLECT)
 
     film: Path = pen.film(path, frames(), fps=FPS, crf=23)
     return film
 
 
-def _picture(path: Path) -> Path:
-    """12 million pixels, saved as JPEG of quality 98, so that JPEG-GRID-V1 examines it."""
+def picture(path: Path, size: tuple[int, int]) -> Path:
+    """A photograph, tiled where it is large, saved as JPEG of quality 98, so that JPEG-GRID-V1 examines it."""
     part = _module(TESTS / "jpeg_grid" / "photos.py").photo(1, 1000, 750)
-    width, height = PICTURE_SIZE
-    Image.fromarray(np.tile(part, (4, 4, 1))[:height, :width]).save(path, quality=98)
+    width, height = size
+    Image.fromarray(np.tile(part, (-(-height // 750), -(-width // 1000), 1))[:height, :width]).save(path, quality=98)
     return path
 
 

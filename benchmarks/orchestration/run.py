@@ -10,11 +10,13 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from orchestration import report, story  # noqa: E402  found through the line above
+from service import page as service  # noqa: E402
 
 RESULTS = HERE.parent / "results" / "orchestration.json"
 DEMO = RESULTS.with_name("demo.json")
@@ -45,7 +47,8 @@ def main() -> None:
         found = json.loads(words.report.read_text(encoding="utf-8"))
         if DEMO.exists():
             found["demo"] = json.loads(DEMO.read_text(encoding="utf-8"))
-        PAGE.write_text(report.page(found), encoding="utf-8")
+        beside = (_result(name) for name in ("service", "detectors", "fuzz"))
+        PAGE.write_text("\n".join(filter(None, (report.page(found), service.section(*beside)))), encoding="utf-8")
         return
     plan = story.Plan(
         runs=words.runs,
@@ -62,6 +65,12 @@ def main() -> None:
     print(report.table(found))
     print(f"written: {os.path.relpath(target)}")
     sys.exit(0 if report.held(found) else 1)
+
+
+def _result(name: str) -> Any:
+    """What another benchmark has left in benchmarks/results/; None where it has not."""
+    path = RESULTS.with_name(f"{name}.json")
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ from drishtiksha_models.decode import audio, container, identify, image, video
 from drishtiksha_models.detectors import provenance_v1
 from drishtiksha_models.provenance import claims
 
-MODULES = {str(Path(m.__file__ or "").resolve()): m.__name__.rpartition(".")[2] for m in (identify, container, image, video, audio, claims, provenance_v1)}  # fmt: skip
+_LOOKED_AT = (identify, container, image, video, audio, claims, provenance_v1)
+MODULES = {str(Path(m.__file__ or "").resolve()): m.__name__.rpartition(".")[2] for m in _LOOKED_AT}
 
 
 def main() -> None:

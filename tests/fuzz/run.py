@@ -29,6 +29,8 @@ import watching
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE.parents[1] / "benchmarks" / "out" / "fuzz.json"
+LINES_S = 600
+"""Seconds for replaying a corpus line by line."""
 MOST_ENDS = 20
 """Crashes and hangs of one kind of media after which it is given up: the same one would only come again."""
 
@@ -51,23 +53,19 @@ def main() -> int:
         "SVT_LOG": "1",
     }
     with tempfile.TemporaryDirectory(prefix="drishtiksha-fuzz-") as folder:
-        shares = {
-            name: _share(
-                name,
-                Path(folder) / name,
-                words.inputs // len(seeds.FAMILIES),
-                words.seconds // len(seeds.FAMILIES),
-                words.seed,
-                environment,
-            )
-            for name in seeds.FAMILIES
-        }
+        shares: dict[str, dict[str, Any]] = {}
+        until = time.monotonic() + words.seconds
+        for name in seeds.FAMILIES:
+            # What one kind leaves of its time is the next ones'.
+            seconds = round((until - time.monotonic()) / (len(seeds.FAMILIES) - len(shares)))
+            share = words.inputs // len(seeds.FAMILIES)
+            shares[name] = _share(name, Path(folder) / name, share, seconds, words.seed, environment)
         found = _figures(shares, _plain(Path(folder) / "plain", words.seed, environment), words.seed)
-        if found["findings"]:
-            for name in (*shares, "plain"):
+        words.out.parent.mkdir(parents=True, exist_ok=True)
+        words.out.write_text(json.dumps(found, indent=1) + "\n")
+        for name in (*shares, "plain"):
+            if (Path(folder) / name / booking.FINDINGS).exists():
                 shutil.copytree(Path(folder) / name / booking.FINDINGS, words.findings / name, dirs_exist_ok=True)
-    words.out.parent.mkdir(parents=True, exist_ok=True)
-    words.out.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps({key: found[key] for key in ("inputs", "crashes", "hangs", "over", "faults", "lines")}, indent=1))
     if found["findings"]:
         print(f"{len(found['findings'])} findings; the inputs lie in {words.findings}")
@@ -99,6 +97,8 @@ def _share(
         ]
         ended = watching.attend(command, folder, environment=environment)
         said = ended.said if "cov:" in ended.said else said
+        if ended.how == "stopped":
+            sys.exit("The fuzzing was stopped from outside; nothing was written.")
         if ended.how == "done":
             break
         ends += 1
@@ -125,7 +125,8 @@ def _plain(folder: Path, seed: int, environment: dict[str, str]) -> dict[str, An
 
 
 def _lines(folder: Path, environment: dict[str, str]) -> dict[str, Any]:
-    ran = subprocess.run([sys.executable, str(HERE / "lines.py"), str(folder)], capture_output=True, text=True, check=True, timeout=600, env=environment)  # fmt: skip
+    command = [sys.executable, str(HERE / "lines.py"), str(folder)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LINES_S, env=environment)
     lines: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
     return lines
 

@@ -64,6 +64,12 @@ def test_what_ends_or_stops_a_process_is_kept_with_its_input(
     assert (tmp_path / "findings" / finding["file"]).read_bytes() == b"the input"
 
 
+def test_a_process_that_was_told_to_end_is_no_finding(watching: Any, tmp_path: Path) -> None:
+    script = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
+    assert watching.attend([sys.executable, "-c", script], tmp_path).how == "stopped"
+    assert watching.booking.read(tmp_path)["findings"] == []
+
+
 BROKEN = {
     "a bound on pixels is lost": ("image.MAX_PIXELS = 10**9", "seeds.bomb('png-of-64-million-pixels')", "over"),
     "samples are not held down": ("audio.LOUDEST = 1e9", "seeds.draw.strange_numbers()", "over"),

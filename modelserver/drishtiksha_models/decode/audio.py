@@ -83,7 +83,7 @@ def open_sound(path: Path) -> SoundTrack:
             codec = stream.codec_context
             if codec is None:
                 raise Unsupported("The sound of this file is coded in a way that is not known here.")
-            duration = container.duration / av.time_base if container.duration else None
+            duration = container.duration / av.time_base if (container.duration or 0) > 0 else None
             track = SoundTrack(
                 path, codec.name, container.format.name, codec.sample_rate, codec.channels, codec.bit_rate, duration
             )

@@ -109,8 +109,8 @@ def open_film(path: Path) -> Film:
             if codec is None:
                 raise Unsupported("The moving pictures of this file are coded in a way that is not known here.")
             rate: Fraction | None = stream.average_rate or stream.guessed_rate
-            duration = container.duration / av.time_base if container.duration else None
-            if stream.duration and stream.time_base:
+            duration = container.duration / av.time_base if (container.duration or 0) > 0 else None
+            if (stream.duration or 0) > 0 and stream.time_base:
                 duration = float(stream.duration * stream.time_base)
             fps = float(rate) if rate else None
             film = Film(path, codec.name, codec.width, codec.height, fps, duration, stream.frames or None)

@@ -67,3 +67,14 @@ def test_a_stream_that_comes_up_late_does_not_break_the_reading_of_another(tmp_p
     with av.open(str(path)) as container:
         assert not container.streams.audio, "the sound must not be known at the beginning"
     assert sum(1 for _ in open_film(path).frames()) == (often + often // 5) * 50 + 25
+
+
+def test_a_duration_below_zero_is_none(tmp_path: Path) -> None:
+    data = bytearray(made("mp4", 0.4, film="mpeg4"))
+    times = data.index(b"stts") + 8
+    data[times : times + 12] = bytes.fromhex("00000002 ffffffff 7fffffff")  # two entries whose sum overflows 63 bits
+    path = tmp_path / "film.mp4"
+    path.write_bytes(data)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].duration < 0
+    assert open_film(path).duration is None
