@@ -76,6 +76,7 @@ DOORS = {
     # Not calls of a story:
     "core/drishtiksha/objects/providers.py": "it makes the clients of the next",
     "core/drishtiksha/objects/remote.py": "the stories keep their bytes in a folder; its own tests cut its wire",
+    "core/drishtiksha/objects/cloudinary_wire.py": "as the one before",
     "core/drishtiksha/database/migrate.py": "before any process starts",
     "operator/drishtiksha_operator/lean_kopf.py": "the ear: events are only reasons to look, and the sweep replaces it",
     "core/drishtiksha/database/browse.py": "the command line reads with it",
