@@ -1,7 +1,7 @@
 """Every external call × every way to go wrong: the story ends as it would have, or its caller was told honestly.
 
-By default each story is told once without a fault, nothing leaves a process unseen, and a share of the points is struck,
-another one each day; `make test-soak` strikes each operation in each way, and writes the figures.
+`make test-long` tells each story once without a fault and strikes a share of the points, another one each day; that nothing
+leaves a process unseen is `test_unseen.py`; `make test-soak` strikes each operation in each way, and writes the figures.
 """
 
 from __future__ import annotations
@@ -24,13 +24,12 @@ from seam_faults.wire import KINDS, Call, Point
 
 from drishtiksha.kube import Kube
 from drishtiksha.kubeconfig import from_file
-from drishtiksha.objects.local import LocalObjects
 from drishtiksha_devcluster.ephemeral import ThrowawayCluster
 
 pytestmark = pytest.mark.long
 
 SHARE = 8
-"""Points of the default suite."""
+"""Points of `make test-long`."""
 GOAL = 300
 
 FAKE = ("FAKE", [("A", "COMPLETED", "FAKE", None)])
@@ -115,18 +114,6 @@ async def test_the_stories_make_every_call_that_the_platform_can_make(ground: Gr
     assert {operation for seam, operation in made if seam == "ml"} == {"GET /stats", "POST /analyze"}
     assert {seam for seam, _ in made} == KINDS.keys()
     assert unseen.EXEMPT.keys() <= unseen.verbs() | unseen.methods()
-
-
-def test_nothing_leaves_a_process_but_through_a_seam() -> None:
-    """A new library, process or engine needs a wrapper before it is listed."""
-    assert unseen.leaving().keys() == unseen.DOORS.keys()
-    assert unseen.past_transaction() == unseen.ENGINE
-    assert unseen.choke("core/drishtiksha/kube.py", "request") == ["Kube._once"]
-    assert unseen.choke("core/drishtiksha/kube.py", "_once") == ["Kube._send"]
-    assert unseen.choke("core/drishtiksha/objects/local.py", "to_thread") == ["_translated"]
-    assert unseen.choke("core/drishtiksha/bus.py", "from_url") == ["Bus.__init__", "Bus.listen"]
-    changed = {name for name in objects.verbs() if getattr(objects.SeamObjects, name) is getattr(LocalObjects, name)}
-    assert changed == set()
 
 
 async def test_a_share_of_the_points_ends_right(ground: Ground) -> None:
