@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import httpx
 import psutil
+
+from drishtiksha_devcluster.ports import free_port
 
 PATIENCE = 60.0
 """Seconds for a start or an end; more is an error of the benchmark."""
@@ -47,9 +48,7 @@ class Service:
 @contextmanager
 def service(workers: int, waiting: int) -> Iterator[Service]:
     """Start one and wait until it is ready; killed when it does not end at SIGTERM."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    port = free_port()
     environment = {
         **os.environ,
         "HOST": "127.0.0.1",

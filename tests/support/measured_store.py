@@ -1,6 +1,14 @@
-"""A process that puts so many megabytes into its store, reads them again, and tells its size and its peaks in MiB."""
+"""What many bytes cost a process of its own that puts them into its store and reads them again."""
 
-MEASURED = """
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+_STORY = """
 import asyncio, hashlib, re, sys
 from pathlib import Path
 from drishtiksha.objects import keys
@@ -35,3 +43,18 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+def grown(mebibytes: int, settings: Mapping[str, str], folder: Path) -> tuple[int, int]:
+    """By how many MiB the peak of the process had grown after the upload, and after the download."""
+    command = [sys.executable, "-c", _STORY, str(mebibytes)]
+    environment = {**os.environ, **settings}
+    done = subprocess.run(
+        command, check=False, env=environment, cwd=folder, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "canary" not in done.stderr
+    size, before, up, down = map(int, done.stdout.split())
+    print(f"{mebibytes} MiB: {before} MiB before, {up} MiB after the upload, {down} MiB after the download")
+    assert size == mebibytes * 1024 * 1024
+    return up - before, down - before

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +14,7 @@ from pathlib import Path
 import pytest
 from cloudinary_account import Double, Trouble
 from cloudinary_store import LARGE, ORIGINAL, SHORT, TRIES, read, store, stream
-from measured_store import MEASURED
+from measured_store import grown
 
 from drishtiksha.domain.errors import Unavailable
 from drishtiksha.objects import ObjectMissing
@@ -161,15 +159,6 @@ async def test_a_download_that_is_sent_elsewhere_is_followed(at_double: Cloudina
 
 
 def test_forty_megabytes_pass_through_a_few(double: Double, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", MEASURED, "40"]
-    environment = {**os.environ, **double.settings(folder="measured")}
-    done = subprocess.run(
-        command, check=False, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    size, before, up, down = map(int, done.stdout.split())
-    print(f"40 MiB: peak of the process before {before} MiB, after the upload {up} MiB, after the download {down} MiB")
-    assert size == 40 * 1024 * 1024
-    assert up - before < 25
-    assert down - before < 25
-    assert "canary" not in done.stderr
+    up, down = grown(40, double.settings(folder="measured"), tmp_path)
+    assert up < 25
+    assert down < 25

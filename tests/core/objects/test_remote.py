@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,7 +11,7 @@ from pathlib import Path
 import pytest
 import structlog
 from fault_proxy import FaultProxy, Wire
-from measured_store import MEASURED
+from measured_store import grown
 from obstore.store import MemoryStore, S3Store
 from s3_server import ACCESS, BUCKET, SECRET, S3Server, throwaway_s3
 
@@ -277,17 +275,9 @@ async def test_many_questions_to_a_silent_store_all_end_in_time(behind: RemoteOb
 
 @pytest.mark.s3
 def test_a_hundred_megabytes_pass_through_a_few(s3: S3Server, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", MEASURED, "100"]
-    environment = {**os.environ, **s3.settings(folder="measured")}
-    done = subprocess.run(
-        command, check=False, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    size, before, up, down = map(int, done.stdout.split())
-    print(f"100 MiB: peak of the process before {before} MiB, after the upload {up} MiB, after the download {down} MiB")
-    assert size == 100 * 1024 * 1024
-    assert up - before < 40
-    assert down - before < 60
+    up, down = grown(100, s3.settings(folder="measured"), tmp_path)
+    assert up < 40
+    assert down < 60
 
 
 async def test_bytes_that_come_back_changed_are_not_at_hand() -> None:
