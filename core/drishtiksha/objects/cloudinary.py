@@ -106,9 +106,7 @@ class CloudinaryObjects:
         return self._wire.address(self._name(key), int(expires.timestamp()))
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectStat]:
-        if not prefix.endswith("/"):
-            raise ValueError("a prefix ends with a slash")
-        keys.checked(prefix + "x")
+        keys.checked_prefix(prefix)
         cursor: str | None = None
         cursors = set[str | None]()
         while cursor not in cursors:

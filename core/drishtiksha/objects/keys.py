@@ -43,6 +43,14 @@ def checked(key: str) -> str:
     return key
 
 
+def checked_prefix(prefix: str) -> str:
+    """The beginning of keys, a folder with its slash; ValueError otherwise."""
+    if not prefix.endswith("/"):
+        raise ValueError("a prefix ends with a slash")
+    checked(prefix + "x")
+    return prefix
+
+
 def is_ours(key: str) -> bool:
     """Whether it is a key that we could have made."""
     return len(key) <= 512 and _KEY.match(key) is not None

@@ -115,9 +115,7 @@ class LocalObjects:
         return None  # a folder has no address of its own: the api serves the bytes
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectStat]:
-        if not prefix.endswith("/"):
-            raise ValueError("a prefix ends with a slash")
-        folder = self._root / keys.checked(prefix + "x").removesuffix("x")
+        folder = self._root / keys.checked_prefix(prefix)
         walk = _walk(folder)
         while page := await _translated(_page, walk):
             for path, found in page:

@@ -111,9 +111,7 @@ class RemoteObjects:
             return None
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectStat]:
-        if not prefix.endswith("/"):
-            raise ValueError("a prefix ends with a slash")
-        keys.checked(prefix + "x")
+        keys.checked_prefix(prefix)
         pages: Iterator[Any] = obstore.list(self._store, prefix=prefix, chunk_size=_PAGE)
         while page := await self._asked(_next, pages):
             for found in page:
