@@ -88,10 +88,10 @@ class World:
     async def upload(self, headers: dict[str, str], data: bytes, name: str = "a.png", **fields: str) -> httpx.Response:
         return await self.client.post("/api/v1/media", headers=headers, files={"file": (name, data)}, data=fields)
 
-    async def frozen(self, run_id: str, *models: str) -> None:
+    async def frozen(self, run_id: str, *models: str, version: str = "1") -> None:
         """What the operator does first: freeze the set."""
         await Runs(self.around.database).freeze(
-            uuid.UUID(run_id), [FrozenModel(m, "1", "service", "service", 3) for m in models]
+            uuid.UUID(run_id), [FrozenModel(m, version, "service", "service", 3) for m in models]
         )
 
     async def attempt_tokens(self, run_id: str) -> dict[str, dict[str, str]]:

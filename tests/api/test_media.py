@@ -231,3 +231,12 @@ async def test_a_rerun_may_name_its_models_and_a_cancel_needs_an_active_run(worl
     assert world.cluster.resources[run["id"]]["spec"]["models"] == ["M1"]
     first = (await world.client.get(f"{url}/runs/1", headers=ada)).json()["data"]
     assert (first["status"], first["reason"]) == ("FAILED", "CANCELLED")
+
+
+@pytest.mark.parametrize(("known", "told"), [("", None), ("2.1", "2.1")])
+async def test_a_version_that_discovery_did_not_learn_is_null(world: Any, known: str, told: str | None) -> None:
+    ada = await world.person()
+    media = (await world.upload(ada, samples.picture("PNG"))).json()["data"]
+    await world.frozen(media["latestRunId"], "M1", version=known)
+    (seen,) = (await world.client.get(f"/api/v1/media/{media['id']}", headers=ada)).json()["data"]["analyses"]
+    assert seen["modelVersion"] == told
