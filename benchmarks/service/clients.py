@@ -44,10 +44,12 @@ class _Tally:
     statuses: Counter[int] = field(default_factory=Counter)
     broken: int = 0
     last: float = 0.0
+    unwanted: str = ""
+    """What was said instead of an answer, the first time."""
 
 
 def measure(of: Service, media: Media, clients: int, seconds: float) -> dict[str, Any]:
-    """Load for so many seconds and until the last answer is there."""
+    """Load for so many seconds and until the last answer is there. Raises RuntimeError when nothing was answered."""
     return asyncio.run(_measure(of, media, clients, seconds))
 
 
@@ -60,6 +62,8 @@ async def _measure(of: Service, media: Media, clients: int, seconds: float) -> d
         await asyncio.gather(*(_ask(client, media, turns, numbers, began + seconds, tally) for _ in range(clients)))
         cpu, ours, took = of.cpu() - cpu, time.process_time() - ours, max(tally.last, began + 1e-9) - began
     answered = len(tally.late)
+    if not answered:
+        raise RuntimeError(f"{media.name}, {clients} clients: not one answer; instead {tally.unwanted or 'nothing'}")
     return {
         "file": media.name,
         "clients": clients,
@@ -68,10 +72,10 @@ async def _measure(of: Service, media: Media, clients: int, seconds: float) -> d
         "refused_503": tally.statuses[503],
         "other": tally.broken + sum(n for status, n in tally.statuses.items() if status not in (200, 503)),
         "per_second": round(answered / took, 2),
-        "p50_s": round(statistics.median(tally.late), 3) if tally.late else None,
-        "p95_s": round(percentile(tally.late, 0.95), 3) if tally.late else None,
+        "p50_s": round(statistics.median(tally.late), 3),
+        "p95_s": round(percentile(tally.late, 0.95), 3),
         "cpu_s": round(cpu, 2),
-        "cpu_s_per_answer": round(cpu / answered, 3) if answered else None,
+        "cpu_s_per_answer": round(cpu / answered, 3),
         "clients_cpu_s": round(ours, 2),
         "memory_mib": round(of.memory_mib()),
     }
@@ -85,8 +89,9 @@ async def _ask(
         files = {"media": (media.name, media.fresh(next(numbers)), media.mimetype)}
         try:
             answer = await client.post("/analyze", files=files, data={"model": next(turns)})
-        except httpx.HTTPError:
+        except httpx.HTTPError as error:
             tally.broken += 1
+            tally.unwanted = tally.unwanted or repr(error)
             await asyncio.sleep(PAUSE)
             continue
         tally.statuses[answer.status_code] += 1
@@ -94,6 +99,7 @@ async def _ask(
             tally.last = time.perf_counter()
             tally.late.append(tally.last - began)
         else:
+            tally.unwanted = tally.unwanted or f"{answer.status_code} {answer.text[:300]}"
             await asyncio.sleep(PAUSE)
 
 

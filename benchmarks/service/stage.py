@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -61,7 +62,10 @@ def service(workers: int, waiting: int) -> Iterator[Service]:
         environment.pop(name, None)
     began = time.perf_counter()
     command = [str(Path(sys.executable).with_name("drishtiksha-models")), "serve"]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    nowhere = tempfile.TemporaryDirectory()  # the settings file of a platform that is developed here is not for it
+    process = subprocess.Popen(
+        command, env=environment, cwd=nowhere.name, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         made = Service(f"http://127.0.0.1:{port}", psutil.Process(process.pid))
         _wait(made.url, process)
@@ -74,6 +78,7 @@ def service(workers: int, waiting: int) -> Iterator[Service]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        nowhere.cleanup()
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:

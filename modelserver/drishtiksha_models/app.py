@@ -109,7 +109,8 @@ async def _readyz(request: Request) -> Response:
 
 async def _metrics(request: Request) -> str:
     service = _service(request)
-    return metrics(service.models, service.answers, service.in_flight, service.pool.crashes)
+    pool = service.pool
+    return metrics(service.models, service.answers, service.in_flight, pool.crashes, pool.networks)
 
 
 async def _analyze(request: Request) -> Response:

@@ -43,6 +43,10 @@ class DeadlinePassed(DetectorError):
     """The time given for this analysis is over."""
 
 
+class Crashed(DetectorError):
+    """A process that works for the detector has ended over this file."""
+
+
 class Status(StrEnum):
     """How an examination ended. INCONCLUSIVE is a success: it was done and says nothing either way."""
 

@@ -19,6 +19,7 @@ from typing import Any
 import structlog
 
 from . import frames
+from .networks import Networks
 
 log = structlog.get_logger()
 
@@ -43,6 +44,8 @@ class _Worker:
     process: asyncio.subprocess.Process
     hello: dict[str, Any]
     generation: int
+    bundles: tuple[Path, ...]
+    """Whose networks it may ask."""
 
     async def ask(self, request: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         """Send one request; returns the last message. Raises Failed CRASHED when the process ends instead."""
@@ -69,6 +72,7 @@ class Pool:
         self._environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         if trust_anchors is not None:
             self._environment["TRUST_ANCHORS"] = str(trust_anchors.resolve())
+        self.networks = Networks(self._environment)
         self._bundles: tuple[Path, ...] = ()
         self._generation = 0
         """Grows with each set of bundles; workers of an older one end when they have answered."""
@@ -88,6 +92,7 @@ class Pool:
     def start(self, bundles: Sequence[Path] = ()) -> None:
         """Start the first worker in the background; `ready` is set when it has loaded."""
         self._bundles = tuple(bundles)
+        self.networks.hold(self._bundles)  # also while no worker is there
         self._grow()
 
     async def renew(self, bundles: Sequence[Path], content: Callable[[list[dict[str, Any]]], bool]) -> bool:
@@ -104,8 +109,10 @@ class Pool:
                 return False
         if worker is None or self._closed or not content(worker.hello["models"]):
             if worker is not None:
-                self._end(worker.process)
+                self._dismiss(worker)
             return False
+        self.networks.hold(bundles)
+        self.networks.release(self._bundles)
         self._generation, self._bundles, self._crashed = worker.generation, tuple(bundles), crashed
         self._alive.add(worker)
         self._count += 1
@@ -160,6 +167,7 @@ class Pool:
         for process in alive:
             await process.wait()
         await asyncio.gather(*self._starting, *self._ending, return_exceptions=True)
+        await self.networks.close()
 
     async def _take(self, deadline: float) -> _Worker:
         """An idle worker, or the next that becomes idle; starts another when there is room."""
@@ -191,9 +199,13 @@ class Pool:
             self._grow()
 
     def _part(self, worker: _Worker) -> None:
-        self._end(worker.process)
+        self._dismiss(worker)
         self._alive.discard(worker)
         self._count -= 1
+
+    def _dismiss(self, worker: _Worker) -> None:
+        self._end(worker.process)
+        self.networks.release(worker.bundles)
 
     def _end(self, process: asyncio.subprocess.Process) -> None:
         """Kill a process; `close` waits until it is gone."""
@@ -217,7 +229,7 @@ class Pool:
                 self._welcome(worker)
                 return
             if worker is not None:  # the bundles were renewed meanwhile
-                self._end(worker.process)
+                self._dismiss(worker)
                 if self._count > self._size:
                     self._count -= 1
                     return
@@ -227,7 +239,7 @@ class Pool:
 
     async def _launch(self, bundles: tuple[Path, ...], crashed: list[str], generation: int) -> _Worker | None:
         """One start. None when it failed; the detector that killed it is added to `crashed`."""
-        began = time.monotonic()
+        began, worker = time.monotonic(), None
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "drishtiksha_models.worker",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=self._environment,
@@ -235,16 +247,23 @@ class Pool:
         )  # fmt: skip
         self._alive.add(process)
         loading = None
+        self.networks.hold(bundles)
         try:
             if process.stdin is None or process.stdout is None:
                 raise RuntimeError("a worker has pipes")
-            order = {"active": self._active, "crashed": crashed, "bundles": [str(path) for path in bundles]}
+            await self.networks.settled(bundles)  # meanwhile the worker imports its libraries
+            order = {
+                "active": self._active,
+                "crashed": [*crashed, *self.networks.crashed(bundles)],
+                "networks": self.networks.places(bundles),
+            }
             process.stdin.write(frames.pack(order))
             async with asyncio.timeout(START_LIMIT):
                 while (message := await frames.receive(process.stdout)) is not None:
                     if "hello" in message:
                         log.info("a worker is ready", pid=process.pid, seconds=round(time.monotonic() - began, 2))
-                        return _Worker(process, message["hello"], generation)
+                        worker = _Worker(process, message["hello"], generation, bundles)
+                        return worker
                     loading = message.get("loading", loading)
         except TimeoutError:
             log.error("a worker did not load in time", loading=loading)
@@ -253,6 +272,8 @@ class Pool:
             raise
         finally:
             self._alive.discard(process)
+            if worker is None:
+                self.networks.release(bundles)
         _kill(process)
         log.error("a worker did not start", loading=loading, ending=_ending(await process.wait()))
         if loading is not None and loading not in crashed:

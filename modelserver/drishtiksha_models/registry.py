@@ -9,7 +9,7 @@ import importlib
 import pkgutil
 import re
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -33,14 +33,18 @@ class Entry:
     load_ms: float | None = field(default=None)
 
 
-def discover(active: Collection[str] = (), bundles: Sequence[Path] = ()) -> list[Entry]:
+def discover(
+    active: Collection[str] = (), bundles: Sequence[Path] = (), networks: Mapping[Path, Path] | None = None
+) -> list[Entry]:
     """Every detector of this package, of plug-ins and of these bundles, or those named in `active`, by name, not loaded yet.
+
+    `networks`: where the network of a bundle is asked, by its folder; one that is not there runs in this process.
 
     A name belongs to the first that bears it: nobody else's detector can pass for one of ours. A name in `active` that
     nobody bears is listed too, so that a misspelling is seen in `/stats`.
     """
     found: dict[str, Entry] = {}
-    for entry in (*_modules(), *_plug_ins(), *_bundles(bundles)):
+    for entry in (*_modules(), *_plug_ins(), *_bundles(bundles, networks or {})):
         if entry.name not in found:
             found[entry.name] = entry
         elif entry.detector is not None:
@@ -91,13 +95,13 @@ def _plug_ins() -> Iterator[Entry]:
             yield Entry(as_name(point.name), reason=why)
 
 
-def _bundles(paths: Sequence[Path]) -> Iterator[Entry]:
+def _bundles(paths: Sequence[Path], networks: Mapping[Path, Path]) -> Iterator[Entry]:
     for path in paths:
         from .bundles.detector import BundleDetector
         from .bundles.folder import open_bundle
 
         try:
-            yield _entry(BundleDetector(open_bundle(path)))
+            yield _entry(BundleDetector(open_bundle(path), networks.get(path)))
         except Unloadable as error:
             yield Entry(as_name(path.name), reason=str(error))
 

@@ -10,6 +10,7 @@ from typing import Any
 from drishtiksha import __version__
 from drishtiksha.domain.media import MediaType
 
+from .networks import Networks
 from .settings import ModelService
 
 SERVICE_VERSION = "3.0.0"
@@ -56,7 +57,8 @@ def stats(
 
 
 def _model(model: Mapping[str, Any], inferences: int, memory_mb: float) -> dict[str, Any]:
-    """One entry of models_info. `memory_usage_mb` is that of the worker process that holds all detectors."""
+    """One entry of models_info. `memory_usage_mb` is that of the worker process that holds all detectors, or of the process
+    that runs the network of a bundle."""
     kinds = model["media_types"]
     return {
         "name": model["name"],
@@ -72,16 +74,21 @@ def _model(model: Mapping[str, Any], inferences: int, memory_mb: float) -> dict[
         "isImage": MediaType.IMAGE in kinds,
         "isMultiModal": False,
         "limits": model["limits"],
-        "memory_usage_mb": round(memory_mb, 1) if model["loaded"] else None,
+        "memory_usage_mb": round(model.get("memory_mb") or memory_mb, 1) if model["loaded"] else None,
         "load_time": round(model["load_ms"], 3) if model["load_ms"] is not None else None,
         "inference_count": inferences,
     }
 
 
 def metrics(
-    models: Sequence[Mapping[str, Any]], answers: Mapping[tuple[str, str], int], in_flight: int, crashes: int
+    models: Sequence[Mapping[str, Any]],
+    answers: Mapping[tuple[str, str], int],
+    in_flight: int,
+    crashes: int,
+    networks: Networks,
 ) -> str:
-    """Prometheus text: models loaded, answers by model and outcome, requests in flight, workers that died."""
+    """Prometheus text: models loaded, answers by model and outcome, requests in flight, processes that died; of bundles' networks
+    the runs, and the requests and samples in them."""
     lines = ["# TYPE drishtiksha_model_loaded gauge"]
     lines += [f'drishtiksha_model_loaded{{model="{m["name"]}"}} {int(m["loaded"])}' for m in models]
     lines.append("# TYPE drishtiksha_model_answers_total counter")
@@ -94,5 +101,11 @@ def metrics(
         f"drishtiksha_model_requests_in_flight {in_flight}",
         "# TYPE drishtiksha_model_worker_deaths_total counter",
         f"drishtiksha_model_worker_deaths_total {crashes}",
+        "# TYPE drishtiksha_model_network_deaths_total counter",
+        f"drishtiksha_model_network_deaths_total {networks.deaths}",
     ]
+    for what in ("runs", "requests", "samples"):
+        lines.append(f"# TYPE drishtiksha_model_network_{what}_total counter")
+        counts = sorted(getattr(networks, what).items())
+        lines += [f'drishtiksha_model_network_{what}_total{{model="{model}"}} {count}' for model, count in counts]
     return "\n".join(lines) + "\n"

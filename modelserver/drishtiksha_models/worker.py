@@ -7,11 +7,6 @@ when an analysis passes its deadline or is given up. A native crash on a hostile
 from __future__ import annotations
 
 import contextlib
-import os
-import platform
-import resource
-import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,41 +17,31 @@ import structlog
 
 from drishtiksha import logs
 
-from . import answer, frames
+from . import answer, process
 from .decode.identify import identify
-from .detector import BadMedia, Deadline, DeadlinePassed, Progress, Unloadable, Unsupported
+from .detector import BadMedia, Crashed, Deadline, DeadlinePassed, Progress, Unloadable, Unsupported
 from .registry import Entry, discover, load
 
 log = structlog.get_logger()
 
 PROGRESS_INTERVAL = 0.25
 """Seconds between two progress messages of one analysis; the last step always passes."""
-MEMORY_LIMIT = 8 * 1024**3
-"""Bytes of address space: a file that makes a decoder ask for more gets a failed allocation, not the machine."""
 
 Send = Callable[[dict[str, Any]], None]
 
 
 def main() -> None:
     """Load, say hello, then serve requests until standard input ends."""
-    wire = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # a library that prints must not break the wire
-    lock = threading.Lock()
-
-    def send(message: dict[str, Any]) -> None:
-        with lock:
-            wire.write(frames.pack(message))
-            wire.flush()
-
+    send = process.wire()
     logs.configure("models")
-    _restrict()
+    process.restrict()
     requests: SimpleQueue[dict[str, Any]] = SimpleQueue()
-    threading.Thread(target=_read, args=(requests,), daemon=True).start()
+    process.follow(requests.put)
 
     order = requests.get()
-    bundles = [Path(path) for path in order["bundles"]]
-    entries = _load_all(order["active"], order["crashed"], bundles, send)
-    send({"hello": {"models": [_listing(e) for e in entries.values()], "memory_mb": _memory_mb()}})
+    networks = {Path(bundle): Path(place) for bundle, place in order["networks"].items()}
+    entries = _load_all(order["active"], order["crashed"], networks, send)
+    send({"hello": {"models": [_listing(e) for e in entries.values()], "memory_mb": process.memory_mb()}})
     with contextlib.suppress(BrokenPipeError):
         while True:
             send(_serve(entries, requests.get(), send))
@@ -72,6 +57,8 @@ def _serve(entries: dict[str, Entry], request: dict[str, Any], send: Send) -> di
         return {"error": {"kind": "UNSUPPORTED", "message": str(error)}}
     except DeadlinePassed as error:
         return {"error": {"kind": "DEADLINE", "message": str(error)}}
+    except Crashed as error:
+        return {"error": {"kind": "CRASHED", "message": str(error)}}
     except Unloadable as error:  # what was loaded does not work after all
         log.error("a detector does not work", model=request["model"], error=str(error))
         return {"error": {"kind": "INTERNAL", "message": str(error)}}
@@ -112,9 +99,9 @@ def _reporter(model: str, send: Send) -> Callable[[Progress], None]:
     return report
 
 
-def _load_all(active: list[str], crashed: list[str], bundles: list[Path], send: Send) -> dict[str, Entry]:
+def _load_all(active: list[str], crashed: list[str], networks: dict[Path, Path], send: Send) -> dict[str, Entry]:
     entries = {}
-    for entry in discover(active, bundles):
+    for entry in discover(active, list(networks), networks):
         send({"loading": entry.name})
         entries[entry.name] = load(entry, crashed)
         if not entry.loaded:
@@ -135,31 +122,8 @@ def _listing(entry: Entry) -> dict[str, Any]:
         "reason": entry.reason,
         "load_ms": entry.load_ms,
         "device": getattr(detector, "device", "cpu"),
+        "memory_mb": getattr(detector, "memory_mb", None),
     }
-
-
-def _read(requests: SimpleQueue[dict[str, Any]]) -> None:
-    """Standard input into the queue; its end is the service's death, and then nobody waits for an answer."""
-    while (message := frames.read(sys.stdin.buffer)) is not None:
-        requests.put(message)
-    os._exit(0)
-
-
-def _restrict() -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    wanted = MEMORY_LIMIT if hard == resource.RLIM_INFINITY else min(MEMORY_LIMIT, hard)
-    if platform.system() == "Linux":
-        resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
-
-
-def _memory_mb() -> float:
-    """The most that this process has held, in MiB. Linux hands `ru_maxrss` of whoever started it on, so its own word goes first."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,7 @@ from ..perception.tracking import FaceTracker
 from .folder import Bundle, checked
 from .manifest import GRAPH, BadBundle, Manifest
 from .network import Network
+from .remote import RemoteNetwork
 from .sampling import Taken, needs_faces, take
 from .scores import probability, scores_of, together
 
@@ -53,9 +55,10 @@ class Answers:
 class BundleDetector:
     """The protocol `Detector` on a bundle."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
-        self._network: Network | None = None
+    def __init__(self, bundle: Bundle, place: Path | None = None) -> None:
+        """`place`: the socket of the process that runs the network; None: it is run in this one."""
+        self._bundle, self._place = bundle, place
+        self._network: Network | RemoteNetwork | None = None
         self._faces: FaceTracker | None = None
 
     @property
@@ -89,6 +92,11 @@ class BundleDetector:
         """`cuda` or `cpu`, once it is loaded."""
         return self._network.device if self._network else "cpu"
 
+    @property
+    def memory_mb(self) -> float | None:
+        """Of the process that runs the network, in MiB, where it has one of its own."""
+        return self._network.memory_mb if self._network else None
+
     def load(self) -> None:
         """Read, check and try the bundle: the golden file must give its answer, zeros a finite one. Raises BadBundle."""
         self.prepare()
@@ -96,7 +104,10 @@ class BundleDetector:
 
     def prepare(self) -> None:
         """All of `load` but the golden file."""
-        self._network = Network(self._bundle.read(GRAPH), self.manifest)
+        if self._place is None:
+            self._network = Network(self._bundle.read(GRAPH), self.manifest)
+        else:
+            self._network = RemoteNetwork(self._place, self.manifest.input)
         if needs_faces(self.manifest.input.sampler):
             self._faces = FaceTracker()
 
@@ -160,6 +171,7 @@ class BundleDetector:
         if len(found.rows) == 0:
             raise BadBundle(f"golden.file: {name} gives no sample; take one in which the sampler finds something.")
         self._try_zeros(found)
+        self._try_company(found)
         return np.asarray(found.rows[0])
 
     def try_golden(self) -> None:
@@ -182,7 +194,24 @@ class BundleDetector:
         except DeadlinePassed:
             raise BadBundle(f"{GRAPH}: needs more than {GOLDEN_SECONDS:.0f} s for zeros; it may never end.") from None
 
-    def _loaded(self) -> Network:
+    def _try_company(self, found: Answers) -> None:
+        """A sample's answer must not hang on what else is in the run: other files' samples are."""
+        network = self._loaded()
+        if network.most == 1:
+            return
+        sample = network.laid_out(found.taken.samples[0].array)
+        try:
+            rows = network.answers([np.zeros_like(sample), sample], Deadline(GOLDEN_SECONDS))
+        except DeadlinePassed:
+            raise BadBundle(f"{GRAPH}: needs more than {GOLDEN_SECONDS:.0f} s for two samples.") from None
+        off = float(np.max(np.abs(rows[1] - found.rows[0])))
+        if not off <= self.manifest.golden.tolerance:
+            raise BadBundle(
+                f"{GRAPH}: its answer for a sample changes by {off:.3g} with what else is in the run; export it for inference, "
+                "or set runtime.max_batch to 1."
+            )
+
+    def _loaded(self) -> Network | RemoteNetwork:
         if self._network is None:
             raise RuntimeError(f"{self.name} is not loaded")
         return self._network

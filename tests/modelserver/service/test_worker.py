@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-SAYS = "from drishtiksha_models.worker import _memory_mb; print(_memory_mb())"
+SAYS = "from drishtiksha_models.process import memory_mb; print(memory_mb())"
 STARTS_IT_WHEN_LARGE = (
     f"import subprocess, sys; x = bytearray(300 << 20); subprocess.run([sys.executable, '-c', {SAYS!r}])"
 )
