@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import wave
+from functools import cache
 
 import av
 import numpy as np
@@ -17,6 +18,7 @@ def picture() -> bytes:
     return made.getvalue()
 
 
+@cache
 def film(frames: int = 12, size: tuple[int, int] = (320, 272)) -> bytes:
     """Moving stripes with grain, as MP4 of 24 frames a second."""
     made = io.BytesIO()

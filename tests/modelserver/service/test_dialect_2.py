@@ -100,9 +100,9 @@ async def test_progress_of_the_older_dialect_is_told_under_its_video_id_or_in_li
         async with serve(
             active_models=["IMAGE-SPECTRUM-V1"], redis_url=redis_url, progress_channel="older-progress"
         ) as client:
-            await ask(client, VIDEO, small_media.film(30), "IMAGE-SPECTRUM-V1")
+            await ask(client, VIDEO, small_media.film(), "IMAGE-SPECTRUM-V1")
             fields = {"model": "IMAGE-SPECTRUM-V1", "video_id": "m-2"}
-            files = {"video": ("a.mp4", small_media.film(30))}
+            files = {"video": ("a.mp4", small_media.film())}
             lines = await client.post(VIDEO, data=fields, files=files, headers={"Accept": "application/x-ndjson"})
         async with asyncio.timeout(30):
             while not heard:

@@ -105,7 +105,7 @@ def _until(look: Callable[[], bool]) -> None:
 def test_a_busy_service_answers_as_the_page_says(folder: Path, tmp_path: Path, scripted: Path) -> None:
     *_, (late, refused) = lines()
     assert (late.status, refused.status) == (504, 503)
-    settings = {"ACTIVE_MODELS": "SCRIPTED-V1", "WORKERS": "1", "WAITING": "1", "ANALYSIS_DEADLINE": "2"}
+    settings = {"ACTIVE_MODELS": "SCRIPTED-V1", "WORKERS": "1", "WAITING": "1", "ANALYSIS_DEADLINE": "1.5"}
     hang = ["curl", "-s", "-H", f"X-API-Key: {KEY}", "-F", "media=@picture.png;filename=hang.png"]
     with model_process(tmp_path, **settings) as running, ThreadPoolExecutor(1) as threads:
         holding = subprocess.Popen([*hang, "-F", "model=SCRIPTED-V1", f"{running.url}/analyze"], cwd=folder)
