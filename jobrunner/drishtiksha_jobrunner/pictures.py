@@ -61,7 +61,9 @@ def links(data: dict[str, object]) -> list[Link]:
             found.append(Link(_label(entry, index), _kind(entry.get("kind")), url, sha256=str(told) if told else None))
     if url := _words(mapping(data.get("visualization")).get("spectrogram_url")):
         found.append(Link("spectrogram", "spectrogram", url))
-    if name := _words(data.get("visualization_filename")):
+    name = _words(data.get("visualization_filename"))
+    # A service may point to one file in both ways; the evidence also says what it shows.
+    if name and f"analyze/visualization/{name}" not in {link.where.lstrip("/") for link in found}:
         found.append(Link("visualization", "visualization", name, file=True))
     return found
 

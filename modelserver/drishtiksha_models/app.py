@@ -1,4 +1,7 @@
-"""The HTTP door of the model service: the ML contract, dialect 3. Routes translate; `service.py` does the work."""
+"""The HTTP door of the model service: the ML contract, dialects 3 and 2. Routes translate; `service.py` does the work.
+
+`forms.py` is the table of the routes that examine; all of them are served by the same lines below.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import asyncio
 import contextlib
 import hmac
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
@@ -14,9 +17,12 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response, Streami
 from starlette.types import Receive, Scope, Send
 
 from . import intake
-from .intake import Refused, Upload
-from .service import Service
+from .dialect_2 import PICTURES
+from .forms import FORMS, MODEL, Form
+from .intake import Refused
+from .service import Service, Tell
 from .settings import ModelService
+from .shelf import SECONDS
 from .stats import SERVICE_VERSION, metrics, stats
 
 NDJSON = "application/x-ndjson"
@@ -34,34 +40,14 @@ def create(settings: ModelService) -> FastAPI:
                   redoc_url=None)  # fmt: skip
     app.add_exception_handler(Refused, _refusal)
     app.add_api_route("/stats", _stats, methods=["GET"], dependencies=[Depends(_keyed)])
-    app.add_api_route(
-        "/analyze", _analyze, methods=["POST"], dependencies=[Depends(_keyed)], response_model=None, openapi_extra=_FORM
-    )
+    for form in FORMS:
+        app.add_api_route(form.path, _analyze(form), methods=["POST"], dependencies=[Depends(_keyed)],
+                          response_model=None, openapi_extra=form.described())  # fmt: skip
+    app.add_api_route(f"/{PICTURES}/{{name}}", _picture, methods=["GET"], dependencies=[Depends(_keyed)])
     app.add_api_route("/healthz", _healthz, methods=["GET"])
     app.add_api_route("/readyz", _readyz, methods=["GET"])
     app.add_api_route("/metrics", _metrics, methods=["GET"], response_class=PlainTextResponse)
     return app
-
-
-_FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["media", "model"],
-                    "properties": {
-                        "media": {"type": "string", "format": "binary"},
-                        "model": {"type": "string"},
-                        "mediaId": {"type": "string"},
-                        "userId": {"type": "string"},
-                    },
-                }
-            }
-        },
-    }
-}
 
 
 def _service(request: Request) -> Service:
@@ -113,28 +99,48 @@ async def _metrics(request: Request) -> str:
     return metrics(service.models, service.answers, service.in_flight, pool.crashes, pool.networks)
 
 
-async def _analyze(request: Request) -> Response:
-    """Take a place, take the upload, then answer as JSON or, when asked for, line by line."""
-    service, settings = _service(request), _service(request).settings
-    deadline = asyncio.get_running_loop().time() + settings.analysis_deadline
-    headers = request.headers
-    mark = intake.boundary(headers.get("content-type", ""), headers.get("content-length"), settings.max_upload_bytes)
-    async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(service.place())
-        upload = await intake.receive(
-            request.stream(), mark, service.folder, settings.max_upload_bytes, settings.body_silence
-        )
-        stack.callback(upload.path.unlink, missing_ok=True)
-        model = upload.fields.get("model", "")
-        await service.known(model)
-        if NDJSON in headers.get("accept", ""):
-            return _Streamed(_lines(service, model, upload, deadline), stack.pop_all())
-        return JSONResponse(await _whole(request, service, model, upload, deadline))
+def _analyze(form: Form) -> Callable[[Request], Awaitable[Response]]:
+    """The route of one form."""
+
+    async def analyze(request: Request) -> Response:
+        """Take a place, take the upload, then answer as JSON or, when asked for, line by line."""
+        service, settings = _service(request), _service(request).settings
+        deadline = asyncio.get_running_loop().time() + settings.analysis_deadline
+        headers, most = request.headers, settings.max_upload_bytes
+        mark = intake.boundary(headers.get("content-type", ""), headers.get("content-length"), most)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(service.place())
+            upload = await intake.receive(
+                request.stream(), mark, service.folder, most, settings.body_silence, form.file_field
+            )
+            stack.callback(upload.path.unlink, missing_ok=True)
+            wished, upload.fields = form.wished(upload.fields), form.ours(upload.fields)
+            model = upload.fields[MODEL]
+            await service.known(model)
+
+            async def work(tell: Tell) -> dict[str, Any]:
+                answer = await service.analyze(model, upload, deadline, tell, form.only)
+                return form.turned(answer, wished, service.shelf.keep)
+
+            if NDJSON in headers.get("accept", ""):
+                return _Streamed(_lines(work), stack.pop_all())
+            return JSONResponse(await _whole(request, work(service.publish(upload))))
+
+    return analyze
 
 
-async def _whole(request: Request, service: Service, model: str, upload: Upload, deadline: float) -> dict[str, Any]:
+async def _picture(request: Request, name: str) -> Response:
+    """A picture that an answer of dialect 2 has named a moment ago."""
+    kept = _service(request).shelf.find(name)
+    if kept is None:
+        raise Refused(404, f"There is no such picture; each is kept for {SECONDS:.0f} seconds after its answer.")
+    headers = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
+    return Response(kept.content, media_type=kept.mimetype, headers=headers)
+
+
+async def _whole(request: Request, working: Coroutine[None, None, dict[str, Any]]) -> dict[str, Any]:
     """The answer in one piece; given up when the client leaves."""
-    work = asyncio.create_task(service.analyze(model, upload, deadline, service.publish(upload)))
+    work = asyncio.create_task(working)
     gone = asyncio.create_task(_left(request))
     try:
         await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -145,10 +151,10 @@ async def _whole(request: Request, service: Service, model: str, upload: Upload,
         await _stop(work, gone)
 
 
-async def _lines(service: Service, model: str, upload: Upload, deadline: float) -> AsyncGenerator[bytes, None]:
+async def _lines(working: Callable[[Tell], Coroutine[None, None, dict[str, Any]]]) -> AsyncGenerator[bytes, None]:
     """Progress as it comes, then the result or the error; given up when the client leaves."""
     news: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-    work = asyncio.create_task(service.analyze(model, upload, deadline, lambda p: news.put_nowait({"progress": p})))
+    work = asyncio.create_task(working(lambda p: news.put_nowait({"progress": p})))
     work.add_done_callback(lambda _task: news.put_nowait(None))
     try:
         while (line := await news.get()) is not None:

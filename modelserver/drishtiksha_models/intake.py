@@ -70,7 +70,7 @@ async def receive(
         with upload.path.open("xb") as file:
             await _parse(body, mark, upload, file, max_bytes, silence, file_field)
         if not upload.sha256:
-            raise Refused(422, [{"loc": ["body", file_field], "msg": "Field required", "type": "missing"}])
+            raise missing(file_field)
         if upload.size == 0:
             raise Refused(422, {"code": "BAD_MEDIA", "message": "The file is empty."})
         if suffix := _SUFFIX.search(upload.name):
@@ -135,6 +135,11 @@ async def _quick(body: AsyncIterator[bytes], silence: float) -> AsyncIterator[by
             message = f"Nothing arrived for {silence:g} seconds."
             raise Refused(408, {"code": "TOO_SLOW", "message": message}, retry_after=5) from None
         yield chunk
+
+
+def missing(name: str) -> Refused:
+    """The answer to a form without a field that it must have."""
+    return Refused(422, [{"loc": ["body", name], "msg": "Field required", "type": "missing"}])
 
 
 def too_large(max_bytes: int) -> Refused:

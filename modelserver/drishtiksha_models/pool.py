@@ -18,6 +18,8 @@ from typing import Any
 
 import structlog
 
+from drishtiksha.domain.media import MediaType
+
 from . import frames
 from .networks import Networks
 
@@ -127,9 +129,17 @@ class Pool:
         return True
 
     async def examine(
-        self, model: str, path: Path, name: str, deadline: float, tell: Callable[[dict[str, Any]], None]
+        self,
+        model: str,
+        path: Path,
+        name: str,
+        deadline: float,
+        tell: Callable[[dict[str, Any]], None],
+        only: MediaType | None = None,
     ) -> dict[str, Any]:
         """One analysis; `deadline` on the loop's clock, waiting for a worker included. Raises Failed.
+
+        `only`: a file of another kind is UNSUPPORTED.
 
         Cancelling it kills the worker: nobody wants that answer any more.
         """
@@ -138,7 +148,7 @@ class Pool:
         finished = False
         try:
             left = max(0.1, deadline - loop.time())
-            request = {"model": model, "path": str(path), "name": name, "seconds": left}
+            request = {"model": model, "path": str(path), "name": name, "seconds": left, "only": only}
             async with asyncio.timeout(left + GRACE):
                 message = await worker.ask(request, tell)
             finished = True

@@ -17,11 +17,14 @@ from typing import Any
 
 import structlog
 
+from drishtiksha.domain.media import MediaType
+
 from .bundles.served import Bundles
 from .intake import Refused, Upload
 from .pool import Failed, Pool
 from .progress import Publisher
 from .settings import ModelService
+from .shelf import Shelf
 
 log = structlog.get_logger()
 
@@ -38,6 +41,7 @@ class Service:
         self.pool = Pool(settings.workers, settings.active_models, settings.trust_anchors)
         self.answers: Counter[tuple[str, str]] = Counter()
         self.in_flight = 0
+        self.shelf = Shelf()
         self._began = time.monotonic()
         self._publisher: Publisher | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="drishtiksha-models-", ignore_cleanup_errors=True)
@@ -116,12 +120,17 @@ class Service:
                 await self.pool.ready.wait()
         return self.pool.ready.is_set()
 
-    async def analyze(self, model: str, upload: Upload, deadline: float, tell: Tell) -> dict[str, Any]:
-        """Examine an upload; the JSON answer of dialect 3. Raises Refused. `deadline` on the loop's clock."""
+    async def analyze(
+        self, model: str, upload: Upload, deadline: float, tell: Tell, only: MediaType | None = None
+    ) -> dict[str, Any]:
+        """Examine an upload; the JSON answer of dialect 3. Raises Refused. `deadline` on the loop's clock.
+
+        `only`: the one kind of media that was asked for; None: whatever it is.
+        """
         began = time.monotonic()
         outcome = "GIVEN_UP"
         try:
-            data = await self.pool.examine(model, upload.path, upload.name, deadline, tell)
+            data = await self.pool.examine(model, upload.path, upload.name, deadline, tell, only)
             outcome = str(data["finding"])
         except Failed as error:
             outcome = error.kind

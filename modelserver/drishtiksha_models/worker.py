@@ -77,6 +77,9 @@ def _examine(entry: Entry, request: dict[str, Any], send: Send) -> dict[str, Any
         raise RuntimeError(f"{entry.name} is not loaded: {entry.reason}")
     began = time.monotonic()
     media = identify(Path(request["path"]), request["name"])
+    if request["only"] not in (None, media.media_type):
+        kind, only = str(media.media_type).lower(), str(request["only"]).lower()
+        raise Unsupported(f"This is a file of the kind {kind}, and here only {only} is taken. POST /analyze takes all.")
     if media.media_type not in detector.media_types:
         raise Unsupported(f"{detector.name} does not examine {str(media.media_type).lower()} files.")
     examination = detector.examine(media, _reporter(detector.name, send), Deadline(request["seconds"]))

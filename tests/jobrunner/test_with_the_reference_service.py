@@ -3,51 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
+from dataclasses import replace
 
-import httpx
 import pytest
-from PIL import Image
+from model_process import model_process
+from small_media import film, picture, recording
 
-KEY = "ml-key-0123456789abcdef"
+from drishtiksha_jobrunner.run import run
 
 
 @pytest.fixture(scope="module")
-def reference() -> Iterator[str]:
-    """The address of a model service that offers PROVENANCE-V1 and JPEG-GRID-V1."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    env = {"PATH": os.environ["PATH"], "PORT": str(port), "SERVER_API_KEY": KEY, "WORKERS": "1"}
-    env["ACTIVE_MODELS"] = "PROVENANCE-V1,JPEG-GRID-V1"
-    command = [sys.executable, "-m", "drishtiksha_models.main", "serve"]
-    running = subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            assert running.poll() is None
-            try:
-                if httpx.get(f"{url}/readyz", trust_env=False).status_code == 200:
-                    break
-            except httpx.TransportError:
-                pass
-            time.sleep(0.1)
-        yield url
-    finally:
-        running.terminate()
-        running.wait(30)
-
-
-def picture() -> bytes:
-    made = io.BytesIO()
-    Image.radial_gradient("L").resize((320, 240)).convert("RGB").save(made, "PNG")
-    return made.getvalue()
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a model service with four detectors."""
+    models = "PROVENANCE-V1,JPEG-GRID-V1,IMAGE-SPECTRUM-V1,AUDIO-EVIDENCE-V1"
+    with model_process(tmp_path_factory.mktemp("models"), ACTIVE_MODELS=models) as running:
+        yield running.url
 
 
 @pytest.mark.parametrize(
@@ -88,3 +59,34 @@ def test_a_wrong_key_is_a_broken_contract_and_not_repeated(reference, process, d
     door.assignment["analysis"]["model"] = "PROVENANCE-V1"
     assert process(SERVER_URL=reference, SERVER_API_KEY="wrong").wait(60) == 76
     assert "401" in door.failures[0].message
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "mimetype", "model", "pictures"),
+    [
+        ("VIDEO", film, "video/mp4", "IMAGE-SPECTRUM-V1", {"spectrum.png", "noise.png", "resave.png"}),
+        ("AUDIO", recording, "audio/wav", "AUDIO-EVIDENCE-V1", {"spectrogram.png"}),
+    ],
+)
+async def test_the_reference_service_asked_in_either_dialect_gives_one_result(
+    kind, content, mimetype, model, pictures, reference, environment, door, hasty
+):
+    bytes_of = door.media = content()
+    door.assignment["analysis"]["model"] = model
+    door.assignment["media"] |= {
+        "type": kind, "mimetype": mimetype, "size": len(bytes_of), "sha256": hashlib.sha256(bytes_of).hexdigest(),
+    }  # fmt: skip
+    handed_in = []
+    for dialect in ("3", "2"):
+        assert await run(replace(environment, server_url=reference, dialect=dialect), hasty) == 0
+        (result,) = door.results
+        drawn = {name: put for name, put in door.artifacts.items() if name in pictures}
+        assert set(door.artifacts) == pictures | {"ml-response.json.gz"}
+        same = {"processing_time": 0.0, "artifacts": sorted(result.artifacts)}
+        handed_in.append((result.model_copy(update=same), drawn))
+        door.results.clear()
+        door.artifacts.clear()
+    newer, older = handed_in
+    assert older == newer
+    assert (older[0].prediction, older[0].finding) == ("INCONCLUSIVE", "NONE")
+    assert older[0].series or older[0].metrics or older[0].audio
