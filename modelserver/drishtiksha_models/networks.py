@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -42,9 +41,10 @@ class _Network:
 class Networks:
     """Processes by the folder of the bundle. What they told stays when they end: counts only grow."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
+        """`home`: a private folder, in which the sockets lie."""
         self._environment = dict(environment)
-        self._home: Path | None = None
+        self._home = home / "networks"
         self._count = 0
         self._here: dict[Path, _Network] = {}
         self._ending: set[asyncio.Task[None]] = set()
@@ -91,12 +91,10 @@ class Networks:
             self._end(network)
         self._here.clear()
         await asyncio.gather(*self._ending, return_exceptions=True)
-        if self._home is not None:
-            shutil.rmtree(self._home, ignore_errors=True)
+        shutil.rmtree(self._home, ignore_errors=True)
 
     def _start(self, bundle: Path) -> None:
-        if self._home is None:
-            self._home = Path(tempfile.mkdtemp(prefix="drishtiksha-networks-"))
+        self._home.mkdir(mode=0o700, exist_ok=True)
         self._count += 1
         network = self._here[bundle] = _Network(self._home / f"{self._count}.socket")
         network.life = asyncio.create_task(self._live(bundle, network))

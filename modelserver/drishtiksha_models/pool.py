@@ -67,14 +67,14 @@ class _Worker:
 class Pool:
     """At most `size` workers. `models` is None until the first of them has loaded its detectors."""
 
-    def __init__(self, size: int, active: list[str], trust_anchors: Path | None = None) -> None:
+    def __init__(self, size: int, active: list[str], home: Path, trust_anchors: Path | None = None) -> None:
         self._size = size
         self._active = active
         self._environment = {k: v for k, v in os.environ.items() if k in _PASSED_ON}
         self._environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         if trust_anchors is not None:
             self._environment["TRUST_ANCHORS"] = str(trust_anchors.resolve())
-        self.networks = Networks(self._environment)
+        self.networks = Networks(home, self._environment)
         self._bundles: tuple[Path, ...] = ()
         self._generation = 0
         """Grows with each set of bundles; workers of an older one end when they have answered."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ import structlog
 from drishtiksha.domain.media import MediaType
 
 from .bundles.served import Bundles
+from .home import Home
 from .intake import Refused, Upload
 from .pool import Failed, Pool
 from .progress import Publisher
@@ -38,13 +38,13 @@ class Service:
 
     def __init__(self, settings: ModelService) -> None:
         self.settings = settings
-        self.pool = Pool(settings.workers, settings.active_models, settings.trust_anchors)
+        self._home = Home()
+        self.pool = Pool(settings.workers, settings.active_models, self.folder, settings.trust_anchors)
         self.answers: Counter[tuple[str, str]] = Counter()
         self.in_flight = 0
         self.shelf = Shelf()
         self._began = time.monotonic()
         self._publisher: Publisher | None = None
-        self._folder = tempfile.TemporaryDirectory(prefix="drishtiksha-models-", ignore_cleanup_errors=True)
         self._bundles: Bundles | None = None
         self._watching: asyncio.Task[None] | None = None
 
@@ -66,12 +66,12 @@ class Service:
         await self.pool.close()
         if self._publisher is not None:
             await self._publisher.close()
-        self._folder.cleanup()
+        self._home.close()
 
     @property
     def folder(self) -> Path:
         """Where uploads lie while they are examined; private to this process."""
-        return Path(self._folder.name)
+        return self._home.path
 
     @property
     def uptime(self) -> float:

@@ -181,6 +181,40 @@ def test_workers_do_not_outlive_a_service_that_was_killed(
     assert all(_gone(child, 5) for child in children)
 
 
+def test_files_that_a_killed_service_left_go_when_the_next_starts_and_a_living_one_keeps_its_own(
+    started: Callable[[], tuple[subprocess.Popen[bytes], str]], image: bytes, tmp_path: Path
+) -> None:
+    def files() -> set[Path]:
+        return set((tmp_path / "tmp").glob("drishtiksha-models-*/*.png"))
+
+    (killed, address), (alive, other) = started(), started()
+    clients = [socket.create_connection(("127.0.0.1", int(a.rsplit(":", 1)[1]))) for a in (address, other)]
+    for client in clients:
+        client.sendall(_request(image))
+    _until(lambda: len(files()) == 2)
+    killed.kill()
+    killed.wait()
+    left = files()
+    assert len(left) == 2
+    started()
+    kept = files()
+    assert len(kept) == 1
+    assert len(list((tmp_path / "tmp").glob("drishtiksha-models-*"))) == 2
+    for client in clients:
+        client.close()
+    alive.terminate()
+    alive.wait(timeout=10)
+    assert files() == set()
+
+
+def _until(true: Callable[[], bool]) -> None:
+    for _ in range(400):
+        if true():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it never was so")
+
+
 def _request(image: bytes) -> bytes:
     body = (
         b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nSCRIPTED-V1\r\n'
