@@ -105,7 +105,7 @@ bench: control-plane ## measure the orchestration against bare Jobs; writes benc
 bench-detectors: venv ## measure what each detector costs; writes benchmarks/out/detectors.json
 	$(BIN)/python benchmarks/detectors/run.py
 
-bench-service: venv ## measure the model service: start to ready, requests per second (four minutes); writes benchmarks/out/service.json
+bench-service: venv ## measure the model service: start to ready, requests per second (five minutes); writes benchmarks/out/service.json
 	$(BIN)/python benchmarks/service/run.py
 
 clean: ## remove caches (not .venv, not the platform's data)

@@ -71,6 +71,33 @@ def _service(found: Mapping[str, Any]) -> list[str]:
         " after a quarter of a second.",
         "\n".join([_row(head), "|" + "---|" * len(head), *map(_row, rows)]),
         f"Files: {'; '.join(m['what'] for m in found['media'])}.",
+        *_bundle(found["bundle"]),
+    ]
+
+
+def _bundle(found: Mapping[str, Any]) -> list[str]:
+    """Runs that are shared against runs of one, side by side, and memory by workers."""
+    shared, single = found["rounds"]
+    few, many = found["memory_mib"]
+    rows = [
+        (
+            str(r["most"]),
+            f"{r['per_second']:.1f}",
+            _seconds(r["p50_s"]),
+            _seconds(r["p95_s"]),
+            f"{r['requests'] / r['runs']:.1f}",
+            _seconds(r["cpu_s_per_answer"]),
+            str(r["memory_mib"]),
+        )
+        for r in (shared, single)
+    ]
+    head = ("max_batch", "Answers/s", "p50, s", "p95, s", "Requests per run", "CPU s/answer", "Memory, MiB")
+    return [
+        f"**A bundle's network** of {found['weights_mib']} MiB of random weights ([bundles.md](detectors/bundles.md#how-it-is-run)), asked by"
+        f" {found['clients']} clients through {found['workers']} workers, with runs of several requests and with runs of one:"
+        f" {shared['per_second'] / single['per_second']:.2f} times the answers per second. Memory of all processes together with"
+        f" {few['workers']} worker {few['mib']} MiB, with {many['workers']} workers {many['mib']} MiB: the weights are held once.",
+        "\n".join([_row(head), "|" + "---|" * len(head), *map(_row, rows)]),
     ]
 
 

@@ -47,8 +47,8 @@ class Service:
 
 
 @contextmanager
-def service(workers: int, waiting: int) -> Iterator[Service]:
-    """Start one and wait until it is ready; killed when it does not end at SIGTERM."""
+def service(workers: int, waiting: int, **settings: str) -> Iterator[Service]:
+    """Start one and wait until it is ready; killed when it does not end at SIGTERM. `settings`: of its environment."""
     port = free_port()
     environment = {
         **os.environ,
@@ -60,6 +60,7 @@ def service(workers: int, waiting: int) -> Iterator[Service]:
     }
     for name in ("SERVER_API_KEY", "ACTIVE_MODELS", "REDIS_URL", "BUNDLES", "TRUST_ANCHORS"):
         environment.pop(name, None)
+    environment |= settings
     began = time.perf_counter()
     command = [str(Path(sys.executable).with_name("drishtiksha-models")), "serve"]
     nowhere = tempfile.TemporaryDirectory()  # the settings file of a platform that is developed here is not for it

@@ -31,6 +31,14 @@ def _found(**changed: Any) -> dict[str, Any]:
     machine = {"cpus": 2, "system": "Linux", "python": "3.11", "load_before": 0.1, "others_cpu_s": 1.0, "quiet": True}
     media = [{"name": "a.jpg", "bytes": 9, "what": "a picture", "models": ["A-V1", "B-V1"]}]
     found = {"taken": "2026-11-30", "machine": machine, "seconds": 2.0, "workers": 2, "waiting": 16, "media": media}
+    bundle = {
+        "weights_mib": 80,
+        "workers": 4,
+        "clients": 16,
+        "memory_mib": [{"workers": n, "mib": 100} for n in (1, 4)],
+    }
+    bundle |= {"rounds": [one | {"most": 8, "runs": 5, "requests": 15}, one | {"most": 1, "runs": 7, "requests": 7}]}
+    found |= {"bundle": bundle}
     return (
         found | {"starts": [{"seconds": 1.0, "cpu_s": 1.0}, {"seconds": 2.9, "cpu_s": 1.1}], "rounds": [one]} | changed
     )
@@ -61,6 +69,28 @@ def test_a_machine_that_was_not_quiet_is_told() -> None:
     assert "not quiet" not in page.section(found, None, None)
     found["machine"]["quiet"] = False
     assert "not quiet" in page.section(found, None, None)
+
+
+def test_requests_per_run_are_told_for_shared_runs_and_for_runs_of_one() -> None:
+    said = page.section(_found(), None, None)
+    assert "| 8 | 2.0 | 0.50 | 0.60 | 3.0 | 0.25 | 300 |" in said
+    assert "| 1 | 2.0 | 0.50 | 0.60 | 1.0 | 0.25 | 300 |" in said
+
+
+async def test_nothing_but_refusals_is_no_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "PAUSE", 0.0)
+    refuses = httpx.MockTransport(lambda _request: httpx.Response(401, text="no key"))
+    whole = httpx.AsyncClient
+
+    class Refused:
+        url = "http://models"
+
+        def cpu(self) -> float:
+            return 0.0
+
+    monkeypatch.setattr(httpx, "AsyncClient", lambda **_: whole(base_url="http://models", transport=refuses))
+    with pytest.raises(RuntimeError, match=r"not one answer; instead 401 no key"):
+        await clients._measure(Refused(), clients.Media("a.jpg", "image/jpeg", b"", ["A-V1"]), 1, 0.05)  # type: ignore[arg-type]
 
 
 async def test_a_full_house_is_counted_apart_and_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
