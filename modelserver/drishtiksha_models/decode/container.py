@@ -10,6 +10,10 @@ from ..detector import BadMedia
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,wav,mp3,flac,ogg,aac,aiff"
 """Demuxers that may open a file. Without this list a playlist named .mp4 makes FFmpeg read other files and call URLs."""
+_REFUSED = (
+    "The file cannot be opened as a picture, a film or a recording: it is damaged, or of a kind that is not examined. "
+    "Save it as JPEG, PNG, WebP, MP4, MOV, WebM, MKV, AVI, WAV, MP3, FLAC or OGG."
+)
 
 
 def open_container(path: Path) -> Any:
@@ -20,7 +24,7 @@ def open_container(path: Path) -> Any:
     try:
         return av.open(str(path), mode="r", options={"format_whitelist": FORMATS, "protocol_whitelist": "file"})
     except (av.error.FFmpegError, ValueError, OSError):
-        raise BadMedia("The file cannot be opened as video or sound: it is damaged or of another kind.") from None
+        raise BadMedia(_REFUSED) from None
 
 
 def packets(container: Any, stream: Any) -> Iterator[Any]:
@@ -28,8 +32,9 @@ def packets(container: Any, stream: Any) -> Iterator[Any]:
 
     Streams may come up while a file is read (MPEG-TS); after the last packet PyAV looks for them among those that were there
     at the beginning. The stream asked for was flushed before that, so nothing is lost.
+    A packet of no bytes that has a time says "the last frame again" (Theora); decoders refuse to be handed one.
     """
     try:
-        yield from container.demux(stream)
+        yield from (packet for packet in container.demux(stream) if packet.size or packet.pts is None)
     except IndexError:
         return

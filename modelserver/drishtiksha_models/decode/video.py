@@ -143,7 +143,7 @@ def _decoded(path: Path, key_only: bool) -> Iterator[av.VideoFrame]:
             for packet in packets(container, stream):
                 try:
                     yield from packet.decode()
-                except av.error.InvalidDataError as error:
+                except (av.error.InvalidDataError, av.error.PermissionError) as error:  # -1 of some decoders
                     damaged += 1
                     if damaged > MAX_DAMAGED:
                         raise BadMedia("Too much of this video is damaged.") from error

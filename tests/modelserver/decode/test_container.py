@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from drishtiksha_models.decode.audio import open_sound
+from drishtiksha_models.decode.container import packets
 from drishtiksha_models.decode.video import open_film
 from drishtiksha_models.detector import Unsupported
 
@@ -67,6 +69,27 @@ def test_a_stream_that_comes_up_late_does_not_break_the_reading_of_another(tmp_p
     with av.open(str(path)) as container:
         assert not container.streams.audio, "the sound must not be known at the beginning"
     assert sum(1 for _ in open_film(path).frames()) == (often + often // 5) * 50 + 25
+
+
+def test_a_packet_that_says_the_last_frame_again_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "film.mkv"
+    path.write_bytes(made("matroska", 0.2, film="ffv1"))
+    again = av.Packet(0)  # as Theora has them; no encoder here writes one
+    again.pts = again.dts = 45
+
+    class Repeating:
+        """The container with such a packet after its second."""
+
+        def demux(self, stream: av.VideoStream) -> Iterator[av.Packet]:
+            for number, packet in enumerate(container.demux(stream)):
+                yield packet
+                if number == 1:
+                    again.stream = stream
+                    yield again
+
+    with av.open(str(path)) as container:
+        film = container.streams.video[0]
+        assert sum(len(packet.decode()) for packet in packets(Repeating(), film)) == 5
 
 
 def test_a_duration_below_zero_is_none(tmp_path: Path) -> None:

@@ -78,6 +78,44 @@ def test_faces_of_the_wild_are_found_and_textures_are_not() -> None:
     assert sum(seen[100:]) == 0
 
 
+def test_a_portrait_has_one_face_and_things_have_none() -> None:
+    tracker = FaceTracker()
+    faces = {
+        name: len(tracker.all_in(cv2.imread(str(brought("scikit-image", f"skimage/data/{name}")))[..., ::-1]))
+        for name in ("astronaut.png", "brick.png", "gravel.png", "grass.png", "coffee.png", "chelsea.png")
+    }
+    assert faces == dict.fromkeys(faces, 0) | {"astronaut.png": 1}
+
+
+def trembling(frames: list[Any], pixels: float) -> Iterator[Any]:
+    """Each frame with its face displaced at random by so many pixels (standard deviation), feathered into the rest."""
+    tracker, random = FaceTracker(), np.random.default_rng(3)
+    for image in frames:
+        height, width = image.shape[:2]
+        seen = tracker.see(image)
+        assert seen is not None
+        mask = np.zeros((height, width), np.uint8)
+        cv2.fillPoly(mask, [seen.points[list(OVAL)].astype(np.int32)], 255)
+        share = cv2.GaussianBlur(mask, (0, 0), 3)[..., None] / 255
+        move = np.array([[1, 0, random.normal(0, pixels)], [0, 1, random.normal(0, pixels)]], np.float32)
+        moved = cv2.warpAffine(image, move, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        yield np.clip(moved * share + image * (1 - share), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("crf", [20, 28])
+def test_the_more_a_real_face_trembles_the_higher_is_the_ratio(
+    detector: FaceTemporal, pen: Any, tmp_path: Path, crf: int
+) -> None:
+    filmed = [f.image for f in open_film(clip("WolfgangLanger_Pexels.mp4")).frames(max_frames=96)]
+    medians = {}
+    for pixels in (0.0, 0.3, 0.7, 1.5):
+        film = pen.film(tmp_path / f"{pixels}.mp4", trembling(filmed, pixels) if pixels else filmed, crf=crf)
+        medians[pixels] = float(np.median(window_values(examine(detector, film))))
+    print(f"median acc_ratio by displacement at crf {crf}: {medians}")
+    assert medians[0.0] < 1 < medians[0.7] < medians[1.5]
+    assert medians[0.0] < medians[0.3] + 0.1
+
+
 def swapped(frames: list[Any], portrait: Any) -> Iterator[Any]:
     """Another face laid over the face of each frame by a similarity, feathered, in the frame's own colours."""
     mesh, finder, tracker = FaceMesh(), FaceFinder(), FaceTracker()

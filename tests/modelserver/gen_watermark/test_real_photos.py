@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drishtiksha_models.detector import Examination, Finding
+from drishtiksha_models.detector import Examination, Finding, Status
 from drishtiksha_models.watermark.messages import MESSAGES
 
 pytestmark = pytest.mark.media
@@ -52,3 +52,14 @@ def test_marks_are_read_without_loss_and_often_after_jpeg(
     print(f"of {len(pictures)} marked as {'floats' if as_float else 'bytes'}, read by JPEG quality: {read}")
     assert (read[None] or 0) >= 0.9 * len(pictures)
     assert (read[98] or 0) >= 0.3 * len(pictures)
+
+
+def test_resizing_erases_the_mark_and_nothing_is_read_in_its_place(
+    examine: Examine, maker: Any, pictures: list[Any]
+) -> None:
+    said = []
+    for picture in pictures:
+        marked = Image.fromarray(maker.marked(picture, MESSAGES[0].bits, True))
+        small = marked.resize((round(marked.width * 0.9), round(marked.height * 0.9)), Image.Resampling.BICUBIC)
+        said.append(examine(maker.png(np.asarray(small))))
+    assert {(s.status, s.finding) for s in said} == {(Status.INCONCLUSIVE, Finding.NONE)}

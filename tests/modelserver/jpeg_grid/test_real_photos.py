@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from drishtiksha_models.detector import Examination, Finding
+from drishtiksha_models.detector import Examination, Finding, Status
 
 pytestmark = pytest.mark.media
 NAMES = ("astronaut.png", "coffee.png", "motorcycle_left.png", "brick.png", "gravel.png", "coins.png", "chelsea.png")
@@ -70,3 +70,18 @@ def test_pictures_saved_twice_raise_no_alarm(
             again = photos.png(photos.decoded(photos.jpeg(cropped, second)))
             assert examine(again).finding is not Finding.MANIPULATED_REGION
             assert examine(photos.jpeg(cropped, 98)).finding is not Finding.MANIPULATED_REGION
+
+
+def test_a_paste_is_gone_after_a_last_save_of_quality_90_and_lossless_photographs_show_no_grid(
+    examine: Callable[[bytes], Examination], photos: ModuleType, pictures: list[NDArray[np.uint8]]
+) -> None:
+    with_grid = set()
+    for name, picture, other in zip(NAMES, pictures, pictures[1:] + pictures[:1], strict=True):
+        host, guest = (photos.decoded(photos.jpeg(p, 85)).copy() for p in (picture, other))
+        host[80:176, 120:216] = guest[67:163, 69:165]
+        again = examine(photos.jpeg(host, 90))
+        assert (again.status, again.finding) == (Status.INCONCLUSIVE, Finding.NONE), name
+        assert "recompressed" in str(again.inconclusive_reason)
+        if examine(photos.png(picture)).facts["main_grid"] is not None:
+            with_grid.add(name)
+    assert with_grid == {"chelsea.png", "coins.png"}  # these were JPEG before
