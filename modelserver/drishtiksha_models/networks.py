@@ -110,7 +110,12 @@ class Networks:
         """Start it, again when it dies; one that never could be loaded is left."""
         pause = _FIRST_PAUSE
         while True:
-            if await self._once(bundle, network):
+            try:
+                ready = await self._once(bundle, network)
+            except OSError:
+                log.exception("a network's process could not be started", bundle=bundle.name)
+                ready = False
+            if ready:
                 pause = _FIRST_PAUSE
                 self.deaths += 1
             elif not network.settled.is_set():
