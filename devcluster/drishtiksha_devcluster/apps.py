@@ -34,9 +34,11 @@ IMAGES = {
 
 _ALWAYS = ("NODE_ENV", "DRISHTIKSHA_ENV")
 _MODEL_SERVICE = (
-    *("SERVER_API_KEY", "ACTIVE_MODELS", "TRUST_ANCHORS", "MAX_UPLOAD_BYTES", "WORKERS", "WAITING"),
+    *("SERVER_API_KEY", "ACTIVE_MODELS", "MAX_UPLOAD_BYTES", "WORKERS", "WAITING"),
     *("ANALYSIS_DEADLINE", "BODY_SILENCE"),
 )
+_PATHS = ("TRUST_ANCHORS", "WEIGHTS", "BUNDLES")
+"""Of the model service's settings; relative to where the platform is started from."""
 
 
 @dataclass(frozen=True)
@@ -140,11 +142,12 @@ def operator(w: Wiring) -> ProcessSpec:
 def modelserver(w: Wiring) -> ProcessSpec:
     """The shared ML service."""
     own = {name: w.settings[name] for name in (*_MODEL_SERVICE, *_ALWAYS) if w.settings.get(name)}
+    own |= {name: str(Path(w.settings[name]).expanduser().absolute()) for name in _PATHS if w.settings.get(name)}
     port = w.ports["modelserver"]
     return ProcessSpec(
         name=f"modelserver{w.suffix}",
         argv=(sys.executable, "-m", "drishtiksha_models.main", "serve"),
-        env={"ACTIVE_MODELS": ",".join(SHARED_MODELS), **own, "HOST": "127.0.0.1", "PORT": str(port)},
+        env={"ACTIVE_MODELS": ",".join((*SHARED_MODELS, "bundle:*")), **own, "HOST": "127.0.0.1", "PORT": str(port)},
         ready=f"http://127.0.0.1:{port}/readyz",
         grace=12.0,
         cwd=w.home,

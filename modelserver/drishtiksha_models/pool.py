@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,13 +67,13 @@ class _Worker:
 class Pool:
     """At most `size` workers. `models` is None until the first of them has loaded its detectors."""
 
-    def __init__(self, size: int, active: list[str], home: Path, trust_anchors: Path | None = None) -> None:
+    def __init__(self, size: int, active: list[str], home: Path, own: Mapping[str, Path | None]) -> None:
+        """`home`: a private folder; `own`: paths that workers find in their environment."""
         self._size = size
         self._active = active
         self._environment = {k: v for k, v in os.environ.items() if k in _PASSED_ON}
         self._environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-        if trust_anchors is not None:
-            self._environment["TRUST_ANCHORS"] = str(trust_anchors.resolve())
+        self._environment |= {name: str(path.resolve()) for name, path in own.items() if path is not None}
         self.networks = Networks(home, self._environment)
         self._bundles: tuple[Path, ...] = ()
         self._generation = 0

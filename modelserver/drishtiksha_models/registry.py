@@ -18,6 +18,8 @@ from typing import Any
 from . import detectors
 from .detector import NAME, Detector, Unloadable
 
+ALL_BUNDLES = "bundle:*"
+"""Among the names of active detectors: every bundle, whatever its name."""
 PLUG_INS = "drishtiksha.detectors"
 """Group of entry points: each names an object like the `DETECTOR` of a module here. They run as this service's own code."""
 
@@ -44,15 +46,24 @@ def discover(
     nobody bears is listed too, so that a misspelling is seen in `/stats`.
     """
     found: dict[str, Entry] = {}
-    for entry in (*_modules(), *_plug_ins(), *_bundles(bundles, networks or {})):
-        if entry.name not in found:
-            found[entry.name] = entry
+    brought: list[str] = []
+    for is_bundle, entry in (
+        *((False, entry) for entry in (*_modules(), *_plug_ins())),
+        *((True, entry) for entry in _bundles(bundles, networks or {})),
+    ):
+        name = entry.name
+        if name not in found:
+            found[name] = entry
         elif entry.detector is not None:
-            taken = f"{entry.name[:56]}.again"
-            found[taken] = Entry(taken, reason=f"another detector is named {entry.name}; choose another name")
+            name = f"{name[:56]}.again"
+            found[name] = Entry(name, reason=f"another detector is named {entry.name}; choose another name")
+        if is_bundle:
+            brought.append(name)
     if not active:
         return [found[name] for name in sorted(found)]
-    return [found.get(name, Entry(name, reason="there is no detector of this name")) for name in dict.fromkeys(active)]
+    wanted = [name for name in active if name != ALL_BUNDLES]
+    wanted += sorted(brought) if ALL_BUNDLES in active else []
+    return [found.get(name, Entry(name, reason="there is no detector of this name")) for name in dict.fromkeys(wanted)]
 
 
 def load(entry: Entry, crashed: Collection[str] = ()) -> Entry:

@@ -39,7 +39,8 @@ class Service:
     def __init__(self, settings: ModelService) -> None:
         self.settings = settings
         self._home = Home()
-        self.pool = Pool(settings.workers, settings.active_models, self.folder, settings.trust_anchors)
+        own = {"TRUST_ANCHORS": settings.trust_anchors, "WEIGHTS": settings.weights}
+        self.pool = Pool(settings.workers, settings.active_models, self.folder, own)
         self.answers: Counter[tuple[str, str]] = Counter()
         self.in_flight = 0
         self.shelf = Shelf()

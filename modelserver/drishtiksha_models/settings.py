@@ -37,13 +37,15 @@ class ModelService(Group):
     active_models: Annotated[list[str], NoDecode, BeforeValidator(_names)] = Field(
         default_factory=list, validation_alias="ACTIVE_MODELS"
     )
-    """Names of the detectors to offer, as a JSON list or a comma list; empty: all."""
+    """Names of the detectors to offer, as a JSON list or a comma list, `bundle:*` among them for every bundle; empty: all."""
     redis_url: SecretStr | None = Field(default=None, validation_alias="REDIS_URL")
     """Where progress is published for callers that do not read it from the answer; unset: nowhere."""
     progress_channel: str = Field(default="media-progress-events", validation_alias="MEDIA_PROGRESS_CHANNEL_NAME")
     """The channel on that Redis."""
     trust_anchors: Path | None = Field(default=None, validation_alias="TRUST_ANCHORS")
     """PEM file with the root certificates whose C2PA signatures count as trusted."""
+    weights: Path | None = Field(default=None, validation_alias="WEIGHTS")
+    """Folder with weight files of the detectors, by the names that they have in their packages; looked into before the packages."""
     bundles: Path | None = Field(default=None, validation_alias="BUNDLES")
     """Folder whose sub-folders are bundles (an ONNX network with its manifest), served beside the detectors; read again when it changes."""
     max_upload_bytes: int = Field(default=150 * 1024 * 1024, ge=1, validation_alias="MAX_UPLOAD_BYTES")
@@ -57,7 +59,7 @@ class ModelService(Group):
     body_silence: Seconds = Field(default=30.0, validation_alias="BODY_SILENCE")
     """Seconds without a byte after which an upload is given up."""
 
-    @field_validator("bundles")
+    @field_validator("bundles", "weights")
     @classmethod
     def _folder(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_dir():

@@ -1,11 +1,10 @@
 """The files that the fuzzing begins with, drawn by code: `seeds` are small and many, each `bomb` is a small file that unpacks large.
 
-They reuse the drawing of `tests/modelserver/bad_input/media.py`. Next to it: `mutation.py` (changes them).
+They reuse the drawing of `tests/support/bad_media.py`. Next to it: `mutation.py` (changes them).
 """
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 import sys
@@ -13,12 +12,15 @@ import tempfile
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import av
 import numpy as np
 from PIL import Image, PngImagePlugin
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+import bad_media as draw
 
 os.environ.setdefault("SVT_LOG", "1")  # the encoder of AV1 tells only errors
 SIZE = (64, 48)
@@ -27,20 +29,6 @@ XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description xmp:CreatorTool="pen" Iptc4xmpExt:DigitalSourceType='
     b'"http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"/></rdf:RDF></x:xmpmeta>'
 )
-
-
-def _drawing() -> ModuleType:
-    path = Path(__file__).resolve().parents[1] / "modelserver" / "bad_input" / "media.py"
-    spec = importlib.util.spec_from_file_location("fuzz_drawing", path)
-    if spec is None or spec.loader is None:
-        raise RuntimeError(f"no {path}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["fuzz_drawing"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-draw = _drawing()
 
 
 def seeds(*families: str) -> dict[str, bytes]:

@@ -126,7 +126,7 @@ class _Child:
     """The examiner's process. It holds no secret of ours: its environment is what a decoder needs."""
 
     def __init__(self, model: str, seconds: float) -> None:
-        passed = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "TRUST_ANCHORS")  # fmt: skip
+        passed = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "TRUST_ANCHORS", "WEIGHTS")  # fmt: skip
         environment = {k: v for k, v in os.environ.items() if k in passed}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "drishtiksha_models.evaluation.examiner", model, str(seconds)],

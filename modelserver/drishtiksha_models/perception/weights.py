@@ -1,4 +1,4 @@
-"""Finds the weight files that other projects' wheels carry, and proves that they are the ones we measured.
+"""Finds the weight files that other projects' wheels carry, or a folder of yours, and proves that they are the ones we measured.
 
 The wheels are never imported: their declared dependencies (TensorFlow, torch) are not installed. Used by `faces`,
 `landmarks` and `speech`; standard library only, so that a missing file is found before anything heavy is loaded.
@@ -7,6 +7,7 @@ The wheels are never imported: their declared dependencies (TensorFlow, torch) a
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
@@ -59,7 +60,18 @@ SPEECH = Weight(
 
 
 def locate(weight: Weight) -> Path:
-    """Path of a weight file whose bytes are the expected ones. Raises Unloadable with the reason and the cure."""
+    """Path of a weight file whose bytes are the expected ones. Raises Unloadable with the reason and the cure.
+
+    A file of its name in the folder WEIGHTS goes before the package's.
+    """
+    if folder := os.environ.get("WEIGHTS"):
+        own = Path(folder) / Path(weight.path).name
+        if own.is_file():
+            if _digest(own) != weight.sha256:
+                raise Unloadable(
+                    f"{own.name} in WEIGHTS is not the file that was tested: its sha256 is not {weight.sha256}"
+                )
+            return own
     try:
         listed = files(weight.distribution) or []
     except PackageNotFoundError:
@@ -68,11 +80,18 @@ def locate(weight: Weight) -> Path:
         if entry.as_posix() != weight.path:
             continue
         path = Path(str(entry.locate()))
-        try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError:
+        digest = _digest(path)
+        if digest is None:
             break
         if digest != weight.sha256:
             raise Unloadable(f"{weight.path} of {weight.distribution} is not the file that was tested; {CURE}")
         return path
     raise Unloadable(f"{weight.path} is missing from the installed {weight.distribution}; {CURE}")
+
+
+def _digest(path: Path) -> str | None:
+    """sha256 of a file; None when it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None

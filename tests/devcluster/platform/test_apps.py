@@ -69,6 +69,21 @@ def test_the_persons_settings_reach_their_process_and_the_wiring_wins(tmp_path: 
     assert found["door"].env["DRISHTIKSHA_DOOR_PORT"] == str(w.ports["door"])
 
 
+def test_the_shared_model_service_serves_every_bundle_and_knows_paths_from_where_it_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert processes(wiring(tmp_path))["modelserver"].env["ACTIVE_MODELS"] == ",".join(
+        [*apps.SHARED_MODELS, "bundle:*"]
+    )
+    monkeypatch.chdir(tmp_path)
+    found = processes(
+        wiring(tmp_path, settings={**SECRETS, "BUNDLES": "mine", "WEIGHTS": "/theirs", "TRUST_ANCHORS": ""})
+    )
+    env = found["modelserver"].env
+    assert (env["BUNDLES"], env["WEIGHTS"]) == (str(tmp_path / "mine"), "/theirs")
+    assert "TRUST_ANCHORS" not in env
+
+
 def test_each_process_has_its_own_identity_and_its_own_metrics_port(tmp_path: Path) -> None:
     found = processes(wiring(tmp_path))
     kubeconfigs = {name: Path(spec.env["KUBECONFIG"]).name for name, spec in found.items() if "KUBECONFIG" in spec.env}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -11,14 +10,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import bad_media as media
 import pytest
-
-_spec = importlib.util.spec_from_file_location("bad_input_media", Path(__file__).with_name("media.py"))
-assert _spec is not None
-assert _spec.loader is not None
-media = importlib.util.module_from_spec(_spec)
-sys.modules["bad_input_media"] = media
-_spec.loader.exec_module(media)
 
 pytestmark = pytest.mark.timeout(600)
 MOST_CPU_S = 30.0

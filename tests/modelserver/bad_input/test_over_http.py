@@ -5,25 +5,16 @@ Every model is asked, also those that do not take the file: they must say so. A 
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import bad_media as media
 import httpx
 import pytest
 from model_process import KEY, ModelProcess, model_process
-
-_spec = importlib.util.spec_from_file_location("bad_input_media", Path(__file__).with_name("media.py"))
-assert _spec is not None
-assert _spec.loader is not None
-media = importlib.util.module_from_spec(_spec)
-sys.modules["bad_input_media"] = media
-_spec.loader.exec_module(media)
 
 pytestmark = pytest.mark.timeout(600)
 MOST_S = 60.0

@@ -156,6 +156,13 @@ def test_a_plug_in_of_another_package_is_listed_and_a_broken_one_with_its_reason
     assert found["bad"].reason.startswith("the plug-in of theirs cannot be imported: AttributeError")
 
 
+def test_all_bundles_may_be_named_together_whatever_their_names(make: Make) -> None:
+    folders = [make(), make(name="OTHER-V1"), make(name="PROVENANCE-V1")]
+    named = [entry.name for entry in discover(["JPEG-GRID-V1", "bundle:*"], folders)]
+    assert named == ["JPEG-GRID-V1", "OTHER-V1", "PROVENANCE-V1.again", NAME]
+    assert [entry.name for entry in discover(["JPEG-GRID-V1"], folders)] == ["JPEG-GRID-V1"]
+
+
 def test_the_service_refuses_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no folder at"):
         ModelService(bundles=tmp_path / "missing")  # type: ignore[call-arg]

@@ -37,7 +37,12 @@ async def service(bundles: Path, workers: int = WORKERS) -> AsyncIterator[httpx.
 
 def processes() -> list[psutil.Process]:
     """Those of networks that this process has started."""
-    return [p for p in psutil.Process().children() if "drishtiksha_models.bundles.asked" in p.cmdline()]
+    found = []
+    for process in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):  # one that has just ended, of whichever test
+            if "drishtiksha_models.bundles.asked" in process.cmdline():
+                found.append(process)
+    return found
 
 
 async def counts(client: httpx.AsyncClient) -> dict[str, int]:
