@@ -36,7 +36,7 @@ lock: ## write requirements.lock anew from pyproject.toml (hashes, no index addr
 	@sed -i '1i # Every dependency of every process, with hashes. Made by "make lock"; no index address stands here.' requirements.lock
 
 demo: venv ## bring the platform up and watch a video, pictures and a recording being examined
-	@$(BIN)/drishtiksha demo
+	@$(BIN)/drishtiksha demo --all
 
 up: venv ## bring the platform up on this machine
 	@$(BIN)/drishtiksha up

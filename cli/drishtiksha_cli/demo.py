@@ -66,7 +66,7 @@ def _story(files: Sequence[Path], home: Path | None, names: Sequence[str]) -> in
     say("\n[bold]Look further[/]")
     if folder != state.find_home():
         say(Text(f"  export DRISHTIKSHA_HOME={folder}   # so that these commands mean this platform"), soft_wrap=True)
-    say(_pairs(_places(found.base_url, folder)))
+    say(_pairs(_places(found.base_url, folder, more=bool(files) or len(names) < len(demo_media.ALL))))
     if {m["status"] for m in ended} <= watching.GOOD:
         return OK
     failed_ones = ", ".join(
@@ -117,7 +117,12 @@ def _is_good(base_url: str, token: str | None) -> bool:
     return True
 
 
-def _places(base_url: str, folder: Path) -> list[tuple[str, str]]:
+def _places(base_url: str, folder: Path, *, more: bool) -> list[tuple[str, str]]:
+    """Where to go on; `more`: there is more than was shown."""
+    every = (
+        "drishtiksha demo --all",
+        "all nine: altered after signing, a face and its twin drawn anew per frame, a voice",
+    )
     return [
         ("drishtiksha list", "your media; this terminal is logged in"),
         ("drishtiksha show ID", "one of them, with all facts, pictures and limits"),
@@ -127,7 +132,7 @@ def _places(base_url: str, folder: Path) -> list[tuple[str, str]]:
         ("drishtiksha status", "what runs, and where"),
         ("drishtiksha logs operator", "what a process says"),
         (f"{base_url}/docs", f"the REST API; the demo's account stands in {folder / ACCOUNT}"),
-        ("drishtiksha demo --all", "more: altered after signing, a face and its twin drawn anew per frame, a voice"),
+        *([every] if more else []),
         ("drishtiksha demo FILE…", "your own video, picture or recording"),
         ("drishtiksha down", "ends it all; data stay until --data"),
     ]
