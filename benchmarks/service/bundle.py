@@ -62,7 +62,7 @@ def measure(media: clients.Media, seconds: float, folder: Path) -> dict[str, Any
 def _counts(url: str) -> tuple[int, int]:
     """Runs and requests so far."""
     text = httpx.get(f"{url}/metrics", timeout=10).text
-    found = dict(re.findall(r"^drishtiksha_model_network_(runs|requests)_total\S* (\d+)$", text, re.MULTILINE))
+    found = dict(re.findall(r"^drishtiksha_model_network_(runs|requests)_total\S* (\d+)\.0$", text, re.MULTILINE))
     return int(found["runs"]), int(found["requests"])
 
 

@@ -13,17 +13,18 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.types import Receive, Scope, Send
 
-from . import intake
+from . import intake, metrics
 from .dialect_2 import PICTURES
 from .forms import FORMS, MODEL, Form
 from .intake import Refused
 from .service import Service, Tell
 from .settings import ModelService
 from .shelf import SECONDS
-from .stats import SERVICE_VERSION, metrics, stats
+from .stats import SERVICE_VERSION, stats
 
 NDJSON = "application/x-ndjson"
 
@@ -46,7 +47,7 @@ def create(settings: ModelService) -> FastAPI:
     app.add_api_route(f"/{PICTURES}/{{name}}", _picture, methods=["GET"], dependencies=[Depends(_keyed)])
     app.add_api_route("/healthz", _healthz, methods=["GET"])
     app.add_api_route("/readyz", _readyz, methods=["GET"])
-    app.add_api_route("/metrics", _metrics, methods=["GET"], response_class=PlainTextResponse)
+    app.add_api_route("/metrics", _metrics, methods=["GET"])
     return app
 
 
@@ -93,10 +94,8 @@ async def _readyz(request: Request) -> Response:
     return JSONResponse({"status": "ready" if ready else "loading the detectors"}, 200 if ready else 503)
 
 
-async def _metrics(request: Request) -> str:
-    service = _service(request)
-    pool = service.pool
-    return metrics(service.models, service.answers, service.in_flight, pool.crashes, pool.networks)
+async def _metrics(request: Request) -> Response:
+    return Response(metrics.text(_service(request)), media_type=CONTENT_TYPE_LATEST)
 
 
 def _analyze(form: Form) -> Callable[[Request], Awaitable[Response]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +42,8 @@ class Service:
         own = {"TRUST_ANCHORS": settings.trust_anchors, "WEIGHTS": settings.weights}
         self.pool = Pool(settings.workers, settings.active_models, self.folder, own)
         self.answers: Counter[tuple[str, str]] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        """Spent on analyses, by model, waiting included."""
         self.in_flight = 0
         self.shelf = Shelf()
         self._began = time.monotonic()
@@ -138,9 +140,11 @@ class Service:
             detail: object = {"code": error.kind, "message": str(error)}
             raise Refused(_STATUS[error.kind], detail) from None
         finally:
+            spent = time.monotonic() - began
             self.answers[model, outcome] += 1
-            log.info("analysis ended", model=model, outcome=outcome, bytes=upload.size,
-                     seconds=round(time.monotonic() - began, 3), media_id=upload.fields.get("mediaId"))  # fmt: skip
+            self.seconds[model] += spent
+            log.info("analysis ended", model=model, outcome=outcome, bytes=upload.size, seconds=round(spent, 3),
+                     media_id=upload.fields.get("mediaId"))  # fmt: skip
         data["media_sha256"] = upload.sha256
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return {"success": True, "model_used": model, "timestamp": now, "data": data}

@@ -1,4 +1,4 @@
-"""What the service tells about itself: the JSON of `/stats` and the text of `/metrics`, from plain values."""
+"""What the service tells about itself: the JSON of `/stats`, from plain values. `metrics.py` has the text of `/metrics`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 from drishtiksha import __version__
 from drishtiksha.domain.media import MediaType
 
-from .networks import Networks
 from .settings import ModelService
 
 SERVICE_VERSION = "3.0.0"
@@ -78,34 +77,3 @@ def _model(model: Mapping[str, Any], inferences: int, memory_mb: float) -> dict[
         "load_time": round(model["load_ms"], 3) if model["load_ms"] is not None else None,
         "inference_count": inferences,
     }
-
-
-def metrics(
-    models: Sequence[Mapping[str, Any]],
-    answers: Mapping[tuple[str, str], int],
-    in_flight: int,
-    crashes: int,
-    networks: Networks,
-) -> str:
-    """Prometheus text: models loaded, answers by model and outcome, requests in flight, processes that died; of bundles' networks
-    the runs, and the requests and samples in them."""
-    lines = ["# TYPE drishtiksha_model_loaded gauge"]
-    lines += [f'drishtiksha_model_loaded{{model="{m["name"]}"}} {int(m["loaded"])}' for m in models]
-    lines.append("# TYPE drishtiksha_model_answers_total counter")
-    lines += [
-        f'drishtiksha_model_answers_total{{model="{model}",outcome="{outcome}"}} {count}'
-        for (model, outcome), count in sorted(answers.items())
-    ]
-    lines += [
-        "# TYPE drishtiksha_model_requests_in_flight gauge",
-        f"drishtiksha_model_requests_in_flight {in_flight}",
-        "# TYPE drishtiksha_model_worker_deaths_total counter",
-        f"drishtiksha_model_worker_deaths_total {crashes}",
-        "# TYPE drishtiksha_model_network_deaths_total counter",
-        f"drishtiksha_model_network_deaths_total {networks.deaths}",
-    ]
-    for what in ("runs", "requests", "samples"):
-        lines.append(f"# TYPE drishtiksha_model_network_{what}_total counter")
-        counts = sorted(getattr(networks, what).items())
-        lines += [f'drishtiksha_model_network_{what}_total{{model="{model}"}} {count}' for model, count in counts]
-    return "\n".join(lines) + "\n"

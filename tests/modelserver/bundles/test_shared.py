@@ -48,7 +48,7 @@ def processes() -> list[psutil.Process]:
 async def counts(client: httpx.AsyncClient) -> dict[str, int]:
     text = (await client.get("/metrics")).text
     return {
-        m[1]: int(m[2]) for m in re.finditer(r"^drishtiksha_model_network_(\w+)_total\S* (\d+)$", text, re.MULTILINE)
+        m[1]: int(m[2]) for m in re.finditer(r"^drishtiksha_model_network_(\w+)_total\S* (\d+)\.0$", text, re.MULTILINE)
     }
 
 

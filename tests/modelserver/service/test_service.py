@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import pytest
 import redis.asyncio as aioredis
+from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client.parser import text_string_to_metric_families
 
 Serve = Callable[..., contextlib.AbstractAsyncContextManager[httpx.AsyncClient]]
 SCRIPTED = ["SCRIPTED-V1"]
@@ -257,6 +259,23 @@ async def test_progress_goes_to_redis_only_when_the_answer_does_not_carry_it(
 async def test_a_redis_that_is_away_costs_no_answer(serve: Serve, scripted: Path, image: bytes) -> None:
     async with serve(active_models=SCRIPTED, redis_url="redis://127.0.0.1:1/0") as client:
         assert (await ask(client, image, "slow.png")).status_code == 200
+
+
+async def test_metrics_are_those_of_prometheus_whatever_a_model_is_called(serve: Serve, image: bytes) -> None:
+    async with serve(active_models=["PROVENANCE-V1", 'odd "name"\n']) as client:
+        await ask(client, image, model="PROVENANCE-V1")
+        answer = await client.get("/metrics")
+    assert answer.headers["content-type"] == CONTENT_TYPE_LATEST
+    found = {
+        (s.name, *sorted(s.labels.values())): s.value
+        for f in text_string_to_metric_families(answer.text)
+        for s in f.samples
+    }
+    assert found["drishtiksha_model_loaded", "PROVENANCE-V1"] == 1
+    assert found["drishtiksha_model_loaded", 'odd "name"\n'] == 0
+    assert found["drishtiksha_model_answers_total", "NONE", "PROVENANCE-V1"] == 1
+    assert 0 < found["drishtiksha_model_answer_seconds_total", "PROVENANCE-V1"] < 60
+    assert found["drishtiksha_model_requests_in_flight",] == found["drishtiksha_model_worker_deaths_total",] == 0
 
 
 async def test_health_is_told_without_a_key(serve: Serve) -> None:
