@@ -269,10 +269,11 @@ def test_a_file_that_changes_while_it_is_sent_is_said_as_that(tmp_path: Path, le
 
 
 def _swallow(server: socket.socket) -> None:
-    connection, _ = server.accept()
-    with connection, contextlib.suppress(OSError):
-        while connection.recv(1 << 20):
-            pass
+    with contextlib.suppress(OSError):
+        connection, _ = server.accept()
+        with connection:
+            while connection.recv(1 << 20):
+                pass
 
 
 def test_a_server_that_refuses_before_it_has_read_everything_is_still_heard(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import bad_media as media
 import pytest
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.long]
 MOST_CPU_S = 30.0
 """Of one detector on one of these files, slow machines included; on a quick one none takes two."""
 MOST_GROWN_MB = 300.0
