@@ -44,6 +44,10 @@ GOLDEN_SECONDS = 60.0
 """For the golden file and for zeros, each, when a bundle is loaded."""
 
 
+class Mingled(BadBundle):
+    """The network's answer for a sample hangs on what else is in the run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answers:
     """What the network says of one file: its rows, and the samples they belong to."""
@@ -206,7 +210,7 @@ class BundleDetector:
             raise BadBundle(f"{GRAPH}: needs more than {GOLDEN_SECONDS:.0f} s for two samples.") from None
         off = float(np.max(np.abs(rows[1] - found.rows[0])))
         if not off <= self.manifest.golden.tolerance:
-            raise BadBundle(
+            raise Mingled(
                 f"{GRAPH}: its answer for a sample changes by {off:.3g} with what else is in the run; export it for inference, "
                 "or set runtime.max_batch to 1."
             )

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..decode.identify import identify
 from ..detector import BadMedia
-from .detector import BundleDetector
+from .detector import BundleDetector, Mingled
 from .folder import Bundle
 from .graph import Graph, Port, look
 from .inputs import LAYOUTS
@@ -58,7 +58,15 @@ def init(wanted: Wanted) -> list[str]:
     shutil.copyfile(wanted.model, wanted.folder / GRAPH)
     shutil.copyfile(wanted.golden, wanted.folder / _golden_name(wanted.golden))
     write(wanted.folder, manifest)
-    seal(wanted.folder)
+    try:
+        seal(wanted.folder)
+    except Mingled:
+        guesses.append(
+            "runtime.max_batch: 1, since an answer changes with what else is in the run (quantization may do that)"
+        )
+        manifest["runtime"]["max_batch"] = 1
+        write(wanted.folder, manifest)
+        seal(wanted.folder)
     return guesses
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
@@ -18,9 +19,10 @@ import tiny_networks as nets
 
 from drishtiksha_models.app import create
 from drishtiksha_models.bundles.manifest import BadBundle
+from drishtiksha_models.bundles.scaffold import seal
 from drishtiksha_models.settings import ModelService
 
-from .conftest import Make
+from .conftest import Make, change
 
 WORKERS = 3
 
@@ -118,6 +120,9 @@ async def test_a_network_that_kills_its_process_when_loaded_is_left_out(
         assert (await client.get("/readyz")).status_code == 200
 
 
-def test_a_network_whose_answer_hangs_on_its_company_is_refused(make: Make) -> None:
+def test_a_network_whose_answer_hangs_on_its_company_is_run_alone_or_refused(make: Make) -> None:
+    folder = make(nets.sociable())
+    assert json.loads((folder / "manifest.json").read_text())["runtime"]["max_batch"] == 1
+    change(folder, {"runtime.max_batch": 8})
     with pytest.raises(BadBundle, match=r"its answer for a sample changes by .* set runtime.max_batch to 1"):
-        make(nets.sociable())
+        seal(folder)
