@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,6 +30,9 @@ _numbers = itertools.count(1)
 def pytest_configure(config: pytest.Config) -> None:
     """Leave out the collector of pytest-alembic (its fixtures stay): it breaks on pytest 9.2 (`_nodeid` is gone)."""
     config.pluginmanager.set_blocked("pytest-alembic")
+    # Whoever starts the tests behind a script's `&` has SIGINT ignored in all of them, and what they start hears no Ctrl-C.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _with_database(url: str, name: str) -> str:
