@@ -7,6 +7,7 @@ this user can open. It holds no secret and reads no media, only numbers. A netwo
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 from pathlib import Path
@@ -58,10 +59,16 @@ def _loaded(folder: Path, tell: Any) -> tuple[Batches | None, dict[str, Any]]:
         return None, {"refused": str(error)}
     except (ImportError, MemoryError) as error:
         return None, {"refused": f"{GRAPH}: cannot be loaded: {type(error).__name__}: {error}"}
-    batches = Batches(network, lambda requests, samples: tell({"batch": [requests, samples]}))
+    batches = Batches(network, lambda requests, samples: tell({"batch": [requests, samples]}), _give_up)
     threading.Thread(target=batches.serve, daemon=True).start()
     hello = {"device": network.device, "sizes": network.sizes, "most": network.most, "memory_mb": process.memory_mb()}
     return batches, hello
+
+
+def _give_up() -> None:
+    """A run does not end: this process does, and the next one takes its place."""
+    log.error("a network's run does not end; its process does")
+    os._exit(75)
 
 
 def _serve(end: socket.socket, batches: Batches | None, hello: dict[str, Any]) -> None:

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from ..detector import Deadline, DeadlinePassed
 
+STUCK = 5.0
+"""Seconds after its deadline at which a run that should have ended by itself is given up, and the process with it."""
+
 
 class Runs(Protocol):
     """A network, as far as it is needed here. `most`: samples in one run."""
@@ -48,10 +51,11 @@ class Asked:
 
 
 class Batches:
-    """The queue before one network. `tell` hears of each run: how many requests and how many samples it had."""
+    """The queue before one network. `tell` hears of each run: how many requests and how many samples it had; `stuck` is called
+    when a run goes on and on after its deadline: only the end of the process ends it."""
 
-    def __init__(self, network: Runs, tell: Callable[[int, int], None]) -> None:
-        self._network, self._tell = network, tell
+    def __init__(self, network: Runs, tell: Callable[[int, int], None], stuck: Callable[[], object]) -> None:
+        self._network, self._tell, self._stuck = network, tell, stuck
         self._waiting: deque[Asked] = deque()
         self._news = threading.Condition()
 
@@ -82,15 +86,21 @@ class Batches:
             together[0].begins()
         samples = [sample for asked in together for sample in asked.samples]
         self._tell(len(together), len(samples))
+        deadline = min((asked.deadline for asked in together), key=Deadline.left)
+        watch = threading.Timer(deadline.left() + STUCK, self._stuck)
+        watch.daemon = True
+        watch.start()
         try:
-            rows = self._network.answers(samples, min((a.deadline for a in together), key=Deadline.left))
+            rows = self._network.answers(samples, deadline)
         except Exception as error:
+            watch.cancel()
             if len(together) == 1:
                 together[0].end(error=error)
                 return
             for asked in together:
                 self.run([asked])
             return
+        watch.cancel()
         at = 0
         for asked in together:
             asked.end(rows[at : at + len(asked.samples)])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from drishtiksha_models.bundles import batches
 from drishtiksha_models.bundles.batches import Asked, Batches
 from drishtiksha_models.bundles.manifest import BadBundle
 from drishtiksha_models.detector import Deadline, DeadlinePassed
@@ -41,7 +42,8 @@ class Crowd:
 
     def __init__(self, network: Doubling) -> None:
         self.network, self.told, self.said = network, [], {}  # type: ignore[var-annotated]
-        self.batches = Batches(network, lambda requests, samples: self.told.append((requests, samples)))
+        self.stuck = threading.Event()
+        self.batches = Batches(network, lambda requests, samples: self.told.append((requests, samples)), self.stuck.set)
         self.threads: list[threading.Thread] = []
         threading.Thread(target=self.batches.serve, daemon=True).start()
 
@@ -132,3 +134,17 @@ def test_samples_of_other_sizes_are_not_stacked(crowd: Crowd) -> None:
 def test_more_than_fit_are_refused_at_the_door(crowd: Crowd) -> None:
     with pytest.raises(ValueError, match="5 samples at once, 4 fit"):
         crowd.batches.ask(Asked(np.zeros((5, 1)), Deadline(1)))
+
+
+def test_a_run_that_goes_on_after_its_deadline_is_given_up_and_one_that_ends_is_not(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "STUCK", 0.1)
+    crowd.ask("endless", 1, seconds=0.2)
+    assert crowd.stuck.wait(20)
+    crowd.end()
+    good = Crowd(Doubling())
+    good.network.gate.set()
+    good.ask("quick", 1, seconds=0.2)
+    assert not good.stuck.wait(0.6)
+    assert good.end() == {"quick": [2]}
