@@ -33,6 +33,7 @@ class Entry:
     loaded: bool = False
     reason: str | None = None
     load_ms: float | None = field(default=None)
+    is_bundle: bool = False
 
 
 def discover(
@@ -46,23 +47,17 @@ def discover(
     nobody bears is listed too, so that a misspelling is seen in `/stats`.
     """
     found: dict[str, Entry] = {}
-    brought: list[str] = []
-    for is_bundle, entry in (
-        *((False, entry) for entry in (*_modules(), *_plug_ins())),
-        *((True, entry) for entry in _bundles(bundles, networks or {})),
-    ):
-        name = entry.name
-        if name not in found:
-            found[name] = entry
+    for entry in (*_modules(), *_plug_ins(), *_bundles(bundles, networks or {})):
+        if entry.name not in found:
+            found[entry.name] = entry
         elif entry.detector is not None:
-            name = f"{name[:56]}.again"
-            found[name] = Entry(name, reason=f"another detector is named {entry.name}; choose another name")
-        if is_bundle:
-            brought.append(name)
+            taken, why = f"{entry.name[:56]}.again", f"another detector is named {entry.name}; choose another name"
+            found[taken] = Entry(taken, reason=why, is_bundle=entry.is_bundle)
     if not active:
         return [found[name] for name in sorted(found)]
     wanted = [name for name in active if name != ALL_BUNDLES]
-    wanted += sorted(brought) if ALL_BUNDLES in active else []
+    if ALL_BUNDLES in active:
+        wanted += sorted(name for name, entry in found.items() if entry.is_bundle)
     return [found.get(name, Entry(name, reason="there is no detector of this name")) for name in dict.fromkeys(wanted)]
 
 
@@ -112,9 +107,11 @@ def _bundles(paths: Sequence[Path], networks: Mapping[Path, Path]) -> Iterator[E
         from .bundles.folder import open_bundle
 
         try:
-            yield _entry(BundleDetector(open_bundle(path), networks.get(path)))
+            entry = _entry(BundleDetector(open_bundle(path), networks.get(path)))
         except Unloadable as error:
-            yield Entry(as_name(path.name), reason=str(error))
+            entry = Entry(as_name(path.name), reason=str(error))
+        entry.is_bundle = True
+        yield entry
 
 
 def _entry(detector: Any) -> Entry:
